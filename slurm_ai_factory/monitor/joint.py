@@ -40,12 +40,14 @@ class JointBoard:
     def claim(self) -> bool:
         """Whether the caller is to measure them now, and then ``show`` them.
 
-        That is once each cluster has ended another cycle: before, there is nothing new of all together.
+        That is once each cluster has ended another cycle, as before there is nothing new of all together;
+        or once one has ended two, so that no one waits for a cluster that hangs or has a long period.
         """
         with self.lock:
             ended = tuple(board.cycles.total() for board in self.boards)
             before = self.measured_after or (0,) * len(ended)
-            if self.measuring or not all(now > then for now, then in zip(ended, before, strict=True)):
+            more = [now - then for now, then in zip(ended, before, strict=True)]
+            if self.measuring or not (all(more) or max(more) > 1):
                 return False
             self.measured_after, self.measuring = ended, True
             return True

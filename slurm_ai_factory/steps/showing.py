@@ -175,10 +175,10 @@ def metered(site: Site, now: Instant, before: Metered | None) -> Metered | None:
 
 
 def measure_joint(board: JointBoard, clusters: Clusters, site: Site) -> list[JointShown]:
-    """Measure the joint promises once each cluster has ended another cycle.
+    """Measure the joint promises, if that is due; those that could not be measured for a new reason.
 
-    Returns those that could not be measured for a new reason. Whichever loop comes first does it for all, on
-    its own thread. A failure leaves nothing to be shown, and is raised.
+    Whichever loop comes first does it for all, on its own thread. A failure leaves nothing to be shown and
+    is raised.
     """
     if not board.claim():
         return []

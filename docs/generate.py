@@ -540,7 +540,8 @@ def answers() -> Iterator[str]:
     yield "Where `-M` gives a list or `all`, and without `-M` where the configuration has several clusters, a"
     yield "command that answers for each has them under `clusters`: `cluster`, its `answer`, and the `error`"
     yield "that kept it from one, each `null` where there is none. For one name it prints that answer alone."
-    yield "`saf share` has the joint promises beside them, under `joint`: `promise`, `answer` and `error`."
+    yield "`saf share` and `saf status` have the joint promises beside them, under `joint`: `promise`,"
+    yield "`answer` and `error`."
     yield ""
     yield from ("## What may change", "")
     yield "Without a new number: a new key, a new command, a new word where a key has words (a reason, a"

@@ -47,6 +47,7 @@ from slurm_ai_factory.doctor.defects import DEFECTS
 from slurm_ai_factory.ledger import publishing, sql
 from slurm_ai_factory.monitor.board import Board, Metered, Reconciled, Shown, Steered
 from slurm_ai_factory.monitor.grid import GridShown
+from slurm_ai_factory.monitor.joint import JointBoard, JointShown
 from slurm_ai_factory.monitor.metrics import BoardCollector
 from slurm_ai_factory.slurm.answers import API, READS
 
@@ -229,7 +230,9 @@ def metrics() -> Iterator[str]:
     always = {family.name for family in BoardCollector(empty).collect()}
     switched = Board("c")
     switched.complete(replace(_shown(), lever=LeverKind.QOS, raised=100))
-    families = list(BoardCollector(filled).collect())
+    joint = JointBoard([filled], lambda: 604800)
+    joint.show([JointShown("both", Further(replace(_shown().measurement, promise="both"), 0.01))])
+    families = list(BoardCollector(filled, joint=joint).collect())
     known = {family.name for family in families}
     families += [family for family in BoardCollector(switched).collect() if family.name not in known]
     yield from ("# Metrics", "", NOTE, "")
@@ -247,6 +250,12 @@ def metrics() -> Iterator[str]:
     yield "and `saf_authority_ratio` while jobs of both sides wait. While a cycle takes longer than a period,"
     yield "families that are not there *always* are left out, and `saf_overdue_since_timestamp_seconds` (a"
     yield "gauge labelled `cluster`) has the start of that cycle."
+    yield ""
+    yield "`saf_joint_*` are there where a [joint promise](../howto/several-clusters.md) holds, measured once"
+    yield "for all clusters. They have no label `cluster`. Where one could not be measured, or its watermark"
+    yield "is older than `daemon.ready_after`, `saf_joint_measured` is 0 and the others are left out; all are"
+    yield "while no cluster of the daemon completes its cycles."
+    yield ""
     yield "Where `control.lever` is a QOS or a partition, `saf_switch_*` replace `saf_raw_shares*`,"
     yield "`saf_share_ratio`, `saf_set_point_ratio` and `saf_usage_share_ratio`; `saf_switch_changes_total`"
     yield "is there after a failed cycle too."
@@ -531,7 +540,8 @@ def answers() -> Iterator[str]:
     yield "Where `-M` gives a list or `all`, and without `-M` where the configuration has several clusters, a"
     yield "command that answers for each has them under `clusters`: `cluster`, its `answer`, and the `error`"
     yield "that kept it from one, each `null` where there is none. For one name it prints that answer alone."
-    yield "`saf share` has the joint promises beside them, under `joint`: `promise`, `answer` and `error`."
+    yield "`saf share` and `saf status` have the joint promises beside them, under `joint`: `promise`,"
+    yield "`answer` and `error`."
     yield ""
     yield from ("## What may change", "")
     yield "Without a new number: a new key, a new command, a new word where a key has words (a reason, a"

@@ -555,7 +555,11 @@ def schemas() -> Iterator[tuple[str, dict[str, Any]]]:
                 **defined,
                 "allOf": [
                     {"properties": {"schema": {"const": SCHEMA}}},
-                    dict(of_clusters({"joint": JOINT} if name == "share" else {}) if defined else shape),
+                    dict(
+                        of_clusters({"joint": JOINT} if name in ("share", "status") else {})
+                        if defined
+                        else shape
+                    ),
                 ],
             },
         )

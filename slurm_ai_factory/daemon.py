@@ -27,10 +27,12 @@ from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.errors import ConfigError, one_sentence
 from slurm_ai_factory.loop import Loop, trace_of
 from slurm_ai_factory.monitor.board import Board
+from slurm_ai_factory.monitor.joint import JointBoard
 from slurm_ai_factory.monitor.metrics import Exposition
 from slurm_ai_factory.monitor.overview import address_of, overview_html
 from slurm_ai_factory.monitor.page import REFRESH, status_html
 from slurm_ai_factory.monitor.web import HealthCheck, PageText, Web, serving
+from slurm_ai_factory.steps import showing
 from slurm_ai_factory.steps.site import AMONG, Site
 
 log = logging.getLogger("saf")
@@ -82,10 +84,12 @@ class Daemon:
         configs = sound(self.load())
         loops = self._loops(configs)
         asks = {number: partial(self.asked.put, what) for number, what in ASKS.items()}
-        exposition = Exposition(*(loop.board for loop in loops.values()))
+        boards = [loop.board for loop in loops.values()]
+        joint = JointBoard(boards, self.clock)
+        exposition = Exposition(*boards, joint=joint)
         for loop in loops.values():
-            loop.renew = exposition.renew
-        pages, checks, common = self._pages(loops), _checks(loops), configs[0].daemon
+            loop.renew, loop.joint = exposition.renew, partial(_measure_joint, joint, loops)
+        pages, checks, common = self._pages(joint), _checks(loops), configs[0].daemon
         with (
             signals.calling(asks),
             serving(common.listen, pages, exposition.text, checks, common.web_config_file) as web,
@@ -160,20 +164,31 @@ class Daemon:
                 loops[name].reload(config)
         return _warn(web)
 
-    def _pages(self, loops: Mapping[str, Loop]) -> dict[str, PageText]:
-        """The page of each address: of the one cluster, or an overview and a page for each cluster."""
+    def _pages(self, joint: JointBoard) -> dict[str, PageText]:
+        """The page of each address: of the one cluster, or an overview and a page for each cluster.
+
+        The first of them has the joint promises.
+        """
         refresh = round(max(LEAST_REFRESH, REFRESH / self.speed))  # in seconds of the browser
-        boards = [loop.board for loop in loops.values()]
+        boards = joint.boards
         if len(boards) == 1:
-            return {"/": lambda code: status_html(boards[0], self.clock(), refresh, code)}
+            [alone] = boards
+            return {"/": lambda code: status_html(alone, self.clock(), refresh, code, joint=joint.current())}
 
         def page(board: Board, code: str) -> str:
             return status_html(board, self.clock(), refresh, code, "../")
 
         return {
-            "/": lambda code: overview_html(boards, self.clock(), refresh, code),
+            "/": lambda code: overview_html(boards, self.clock(), refresh, code, joint.current()),
             **{f"/{address_of(board.cluster)}": partial(page, board) for board in boards},
         }
+
+
+def _measure_joint(joint: JointBoard, loops: Mapping[str, Loop], site: Site) -> None:
+    """Measure the joint promises by the present configurations, and log what keeps one from it, once."""
+    clusters = {name: loop.config for name, loop in loops.items()}
+    for each in showing.measure_joint(joint, clusters, site):
+        log.warning("joint promise %s was not measured: %s", each.name, each.error)
 
 
 def _checks(loops: Mapping[str, Loop]) -> dict[str, HealthCheck]:

@@ -71,6 +71,7 @@ class Loop:
     thread: str = "cycles"  #: name of its threads; ``AMONG`` and the cluster's among several
     sign: Callable[[], None] = lambda: None  #: called whenever it moves, or says that it waits
     renew: Callable[[], None] = lambda: None  #: called after each cycle, once the board has its outcome
+    joint: Callable[[Site], None] = lambda _: None  #: called beside each complete cycle: the joint promises
     stop: Event = field(default_factory=Event)
     wake: Event = field(default_factory=Event)
     coming: Config | None = None  #: to be taken between two cycles
@@ -174,6 +175,7 @@ class Loop:
             "the energy was not measured",
             lambda: self.board.meter(showing.metered(site, self.clock(), self.board.metered)),
         )
+        _beside("the joint promises were not measured", lambda: self.joint(site))
         _beside("the past was not added up", lambda: question.sum_up(site.config, site.ledger))
 
     def _keep_head(self, site: Site) -> None:

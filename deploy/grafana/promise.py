@@ -37,10 +37,8 @@ VERDICTS = {
     3: ("missed: too little regional work", WARNING),
     4: ("missed: regional jobs waited", BAD),
 }
-VERDICT = state(
-    "saf_verdict", "verdict", ("open", "met", "missed_demand", "missed_starved"),
-    'cluster="$cluster",window="$window"',
-)  # fmt: skip
+OF_FLOOR = ("open", "met", "missed_demand", "missed_starved")
+VERDICT = state("saf_verdict", "verdict", OF_FLOOR, 'cluster="$cluster",window="$window"')
 
 OF_PROMISE = {"promise": "promise", "bound": "bound", "share_of": "part of"}
 BY_BOUND = {
@@ -66,6 +64,22 @@ PROMISES = [
     Line(state("saf_promise_verdict", "verdict", tuple(BY_BOUND), 'cluster="$cluster"', tuple(OF_PROMISE)),
          "verdict"),
 ]  # fmt: skip
+
+OF_JOINT = {"promise": "promise", "window": "window"}
+NO_JOINT = "no promise over several clusters, or not measured lately"
+
+
+def of_joint(metric: str) -> str:
+    """A metric of each joint promise, which is of no single cluster."""
+    return f"max by ({', '.join(OF_JOINT)}) ({metric})"
+
+
+JOINT = [
+    Line(of_joint("saf_joint_target_ratio"), "promised"),
+    Line(of_joint("saf_joint_share_ratio"), "delivered"),
+    Line(of_joint("saf_joint_forecast_share_ratio"), "expected"),
+    Line(state("saf_joint_verdict", "verdict", OF_FLOOR, 'promise!=""', tuple(OF_JOINT)), "verdict"),
+]
 
 ROLLS = {-1: ("rolls on, has no end", PLAIN)}
 UNKNOWN = {-3: ("not known yet", PLAIN)}
@@ -147,7 +161,7 @@ def panels() -> list[tuple[int, int, Panel]]:
             Line(f"max(saf_forecast_share_ratio{IN})", "expected at the end", EXPECTED, dash=(2, 6)),
         ], "percentunit", high=0.4)),
         (8, 9, words_of("How to read this", READING)),
-        (8, 9, lines("Share of the last 24 hours, and of the last 7 days", [
+        (8, 5, lines("Share of the last 24 hours, and of the last 7 days", [
             Line(DAY, "last 24 hours, all of the cluster", REGION),
             Line(RECENT, "last seven days of the window", EXPECTED),
             Line(TARGET, "floor", FLOOR),
@@ -164,4 +178,6 @@ def panels() -> list[tuple[int, int, Panel]]:
                        about="Every promise, each in its own window.")),
         (8, 5, bars("By sector, of all charge", row("sector"), "{{name}}", "percentunit",
                     about="Regional charge of each sector / all charge in the window.")),
+        (8, 4, rows_of("Joint promises", JOINT, (*3 * ["percentunit"], "none"), OF_JOINT, VERDICTS,
+                       why=NO_JOINT, about="Promises over several clusters, whichever is chosen.")),
     ]  # fmt: skip

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sized
+from typing import Any, NamedTuple
 
 import click
 
@@ -17,7 +17,23 @@ from slurm_ai_factory.cli.options import SafCommand, chosen
 from slurm_ai_factory.cli.wiring import asked_clusters, marked, to_journal
 from slurm_ai_factory.errors import SafError
 
-JointRows = Callable[[Mapping[str, Any]], list[dict[str, Any]] | None]
+NO_ANSWER = 1
+"""The exit code where a cluster or a joint promise has no answer."""
+
+
+def several(clusters: Sized) -> bool:
+    """Whether a command answers for several clusters, and for joint promises: also for a list of one."""
+    return chosen.listed or len(clusters) > 1
+
+
+class JointRow(NamedTuple):
+    """What a command answers for a joint promise."""
+
+    value: dict[str, Any]
+    code: int = 0  #: exit code
+
+
+JointRows = Callable[[Mapping[str, Any]], list[JointRow] | None]
 """As ``joint`` of an EachCommand."""
 
 
@@ -26,7 +42,7 @@ class EachCommand(SafCommand):
 
     ``once``: options with which it is called once, because it then works on one cluster or on all together.
     ``joint``: called with the options after the last cluster; prints the joint promises, and returns a row
-    for each, with its ``error``; None where the options do not ask for them.
+    for each; None where the options do not ask for them.
     """
 
     def __init__(
@@ -41,7 +57,7 @@ class EachCommand(SafCommand):
             clusters = asked_clusters()
         except SafError:
             return super().invoke(context)  # which says so in its own way
-        if any(context.params[name] for name in self.once) or not (chosen.listed or len(clusters) > 1):
+        if any(context.params[name] for name in self.once) or not several(clusters):
             return super().invoke(context)
         if chosen.csv:
             raise click.UsageError("--csv prints the table of one cluster; choose it with -M", context)
@@ -56,21 +72,23 @@ class EachCommand(SafCommand):
         failed = [code for code, answer in zip(codes, answers, strict=True) if answer["error"]]
         if click.UsageError.exit_code in failed:
             click.echo(context.get_usage(), err=True)
-        beside, lacking = self._beside(context)
+        beside, more = self._beside(context)
         if chosen.json:
             output.emit({"clusters": answers, **beside})
-        sys.exit(max(failed + lacking or codes))
+        failed += [code for code in more if code == NO_ANSWER]
+        sys.exit(max(failed or codes + more))
 
     def _beside(self, context: click.Context) -> tuple[dict[str, Any], list[int]]:
-        """What the answer has beside the clusters, and an exit code for each that has no share."""
+        """What the answer has beside the clusters, and the exit code of each joint promise."""
         if self.joint is None:
             return {}, []
         try:
             rows = self.joint(context.params)
         except (SafError, click.UsageError) as error:
             output.say(f"saf: joint promises: {error}", err=True)
-            return {"joint": None}, [1]
-        return {"joint": rows}, [1 for row in rows or () if row["error"]]
+            return {"joint": None}, [NO_ANSWER]
+        values = None if rows is None else [row.value for row in rows]
+        return {"joint": values}, [row.code for row in rows or ()]
 
     def _answer(self, context: click.Context, cluster: str) -> tuple[int, str | None]:
         """Answer for a cluster; the exit code, and what kept it from an answer."""
@@ -81,7 +99,7 @@ class EachCommand(SafCommand):
         except SystemExit as end:
             return int(end.code or 0), None
         except SafError as error:
-            code, message = 1, str(error)
+            code, message = NO_ANSWER, str(error)
         except click.UsageError as error:
             code, message = error.exit_code, error.format_message()
         else:

@@ -12,6 +12,7 @@ from slurm_ai_factory import config as configuration
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import arguments, output
 from slurm_ai_factory.cli.approval import proposed
+from slurm_ai_factory.cli.clusters import NO_ANSWER, JointRow
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.promise import REASON, SOURCE, checked_name, parsed_option, stated
 from slurm_ai_factory.cli.wiring import clusters_of_file, current_actor, now, opened_ledger
@@ -24,7 +25,7 @@ from slurm_ai_factory.core.records import FIRST, Instant
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.errors import LedgerError, RefusedError, SafError
 from slurm_ai_factory.ledger import Ledger
-from slurm_ai_factory.report.joint import MEMBER_KEYS, JointAnswer, joint_answer, joint_value
+from slurm_ai_factory.report.joint import MEMBER_KEYS, JointAnswer, JointNow, joint_answer, joint_value
 
 
 def _joint_name(_context: click.Context, _option: click.Parameter, name: str) -> str:
@@ -95,7 +96,7 @@ def joint_weigh(name: str, member: str, resource: str, since: str, source: str, 
     why = stated(source, reason)
     with arguments.usage_errors("RESOURCE"):
         counted = None if resource == "none" else Resource.parse(resource)
-    with _opened() as (clusters, ledger):
+    with opened_clusters() as (clusters, ledger):
         known = _known(ledger, name)
         zone = known.terms.at(now()).zone
         at = arguments.asked_day(zone, "--since", since)
@@ -120,7 +121,7 @@ def joint_weigh(name: str, member: str, resource: str, since: str, source: str, 
 @arguments.as_of_option()
 def joint_list(then: str | None) -> None:
     """List every recorded term and weight of every joint promise, in the order of recording."""
-    with _opened() as (clusters, ledger):
+    with opened_clusters() as (clusters, ledger):
         at = _then(clusters, ledger, then)
         terms = [_term_value(term) for term in ledger.joint.terms() if at is None or term.recorded_at <= at]
         weights = [
@@ -153,7 +154,7 @@ def joint_share(name: str, window: str | None, then: str | None) -> None:
     Charges are in the promise's own unit. All clusters are measured up to the same instant. If a part of the
     window was never read on one of them, the verdict is open.
     """
-    with _opened() as (clusters, ledger):
+    with opened_clusters() as (clusters, ledger):
         at = _then(clusters, ledger, then)
         answer = _asked(clusters, ledger, _known(ledger, name, at), window, at)
     if chosen.json:
@@ -161,29 +162,35 @@ def joint_share(name: str, window: str | None, then: str | None) -> None:
     return _print(answer)
 
 
-def joint_shares(window: str | None, then: str | None) -> list[dict[str, Any]]:
-    """Print the share of each joint promise that holds; for each its ``answer``, or the ``error``.
+def joint_shares(window: str | None, then: str | None) -> list[JointRow]:
+    """Print the share of each joint promise that holds; a row for each.
 
     Raises SafError where the file or the ledger cannot be used.
     """
-    rows: list[dict[str, Any]] = []
-    with _opened() as (clusters, ledger):
+    rows: list[JointRow] = []
+    with opened_clusters() as (clusters, ledger):
         at = _then(clusters, ledger, then)
-        for name, known in ledger.joint.promises(at).items():
-            if known.terms.at(now() if at is None else at).ended:
-                continue
+        for name, known in ledger.joint.holding(now() if at is None else at, at).items():
             if not (chosen.json or chosen.quiet):
                 output.say(f"# joint promise {name}")
             try:
                 answer = _asked(clusters, ledger, known, window, at)
             except (SafError, click.UsageError) as error:
-                rows.append({"promise": name, "answer": None, "error": str(error)})
-                output.say(f"saf: joint promise {name}: {error}", err=True)
+                rows.append(joint_row(JointNow(name, None, str(error))))
                 continue
-            rows.append({"promise": name, "answer": joint_value(answer), "error": None})
+            rows.append(joint_row(JointNow(name, answer)))
             if not chosen.json:
                 _print(answer)
     return rows
+
+
+def joint_row(measured: JointNow, code: int = 0) -> JointRow:
+    """The row of a joint promise, with this exit code; say what kept it from an answer."""
+    name, answer, error = measured
+    if answer is None:
+        output.say(f"saf: joint promise {name}: {error}", err=True)
+        return JointRow({"promise": name, "answer": None, "error": error}, NO_ANSWER)
+    return JointRow({"promise": name, "answer": joint_value(answer), "error": None}, code)
 
 
 def _asked(
@@ -226,7 +233,7 @@ def _print(answer: JointAnswer) -> None:
 
 
 @contextmanager
-def _opened() -> Iterator[tuple[Clusters, Ledger]]:
+def opened_clusters() -> Iterator[tuple[Clusters, Ledger]]:
     """Every cluster of the file, and the ledger."""
     clusters = clusters_of_file()
     with opened_ledger(_first(clusters)) as ledger:
@@ -265,7 +272,7 @@ def _propose(ledger: Ledger, content: Mapping[str, object], reason: str) -> None
 
 def _record_term(name: str, since: str, option: str, fields: Mapping[str, Any]) -> None:
     """Record a term with the given fields; the others stay as on that day. Raises RefusedError."""
-    with _opened() as (clusters, ledger):
+    with opened_clusters() as (clusters, ledger):
         term = _term(clusters, ledger, name, since, option, fields)
         arguments.warn_of_names(ledger, term.source, term.reason)
         if _to_approve(clusters):

@@ -12,7 +12,7 @@ import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import arguments, output
-from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.clusters import EachCommand, JointRow
 from slurm_ai_factory.cli.joint import joint_shares
 from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.wiring import opened_books
@@ -24,7 +24,7 @@ from slurm_ai_factory.report.surroundings import held_value
 KEYS = ("account", "category", "cluster", "hub", "municipality", "organisation", "partition", "sector")
 
 
-def _joint(options: Mapping[str, Any]) -> list[dict[str, Any]] | None:
+def _joint(options: Mapping[str, Any]) -> list[JointRow] | None:
     """The joint promises, unless the options choose an interval, a resource or a promise of each cluster."""
     if options["since"] or options["resource"] or options["promise"] != FIRST:
         return None

@@ -9,15 +9,18 @@ import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import draw, history, output
-from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.clusters import EachCommand, JointRow, several
+from slurm_ai_factory.cli.joint import joint_row, opened_clusters
 from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.cli.output import Styled
 from slurm_ai_factory.cli.screen import unguarded
@@ -40,12 +43,13 @@ from slurm_ai_factory.core.records import (
     Measurement,
     Verdict,
 )
-from slurm_ai_factory.errors import ClosedConfigError, ConfigError, LedgerError, one_sentence
+from slurm_ai_factory.errors import ClosedConfigError, ConfigError, SafError, one_sentence
 from slurm_ai_factory.language import DEFAULT, NBSP, language
 from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.monitor import nagios
 from slurm_ai_factory.monitor.sentence import promise_sentence
 from slurm_ai_factory.question import Question
+from slurm_ai_factory.report.joint import JointAnswer, JointNow, joint_now
 
 RECENT = 100
 AT_RISK = 3
@@ -65,7 +69,26 @@ COLORS = {Verdict.MET: "green", Verdict.MISSED_DEMAND: "yellow", Verdict.MISSED_
 StyledLine = tuple[str | Styled, ...]
 
 
-@click.command("status", cls=EachCommand, once=("watch", "check"))
+def _joint(_options: Mapping[str, Any] | None = None) -> list[JointRow]:
+    """Print the joint promises that hold; a row for each. Raises SafError."""
+    rows = []
+    for measured in measured_jointly():
+        answer = measured.answer
+        if answer and not chosen.json:
+            for line in _joint_screen(answer):
+                output.draw(*line)
+        at_risk = answer and assess(answer.together, answer.margin).at_risk
+        rows.append(joint_row(measured, AT_RISK if at_risk else 0))
+    return rows
+
+
+def measured_jointly() -> list[JointNow]:
+    """Every joint promise that holds, as the daemon measures it. Raises SafError."""
+    with opened_clusters() as (clusters, ledger):
+        return joint_now(clusters, ledger, now())
+
+
+@click.command("status", cls=EachCommand, once=("watch", "check"), joint=_joint)
 @click.option("--watch", is_flag=True, help="Repeat until Ctrl-C.")
 @click.option(
     "--every", default=15, show_default=True, metavar="SECONDS", type=click.IntRange(1), help="With --watch."
@@ -73,6 +96,8 @@ StyledLine = tuple[str | Styled, ...]
 @click.option("--check", is_flag=True, help="Print one line for Nagios or Icinga, with its exit codes.")
 def status_command(watch: bool, every: int, check: bool) -> None:
     """Show one screen: the share so far and its course, the share required, and the last decision and change.
+
+    For several clusters, a screen of each, and the joint promises after the last one: see `saf joint`.
 
     Exit code 3: a floor or a cap is at risk. Exit code 4: control is on hold, or the ledger is stale.
 
@@ -107,7 +132,10 @@ def status_command(watch: bool, every: int, check: bool) -> None:
 def _check() -> int:
     """Print the line of a monitoring plugin, also where nothing can be read; the exit code."""
     try:
-        checks = {name: _checked(config) for name, config in asked_clusters().items()}
+        clusters = asked_clusters()
+        checks = {name: _checked(config) for name, config in clusters.items()}
+        if several(clusters):
+            checks |= {f"joint.{each.name}": _checked_joint(each) for each in measured_jointly()}
     except Exception as error:
         checks = {"": nagios.ServiceCheck(nagios.ServiceState.UNKNOWN, one_sentence(error))}
     check = nagios.checked_together(checks) if len(checks) > 1 else next(iter(checks.values()))
@@ -127,6 +155,15 @@ def _checked(config: Config | ConfigError) -> nagios.ServiceCheck:
         return nagios.ServiceCheck(*nagios.service_check(promises, value["holds"], speech), performance)
     except Exception as error:
         return nagios.ServiceCheck(nagios.ServiceState.UNKNOWN, one_sentence(error))
+
+
+def _checked_joint(measured: JointNow) -> nagios.ServiceCheck:
+    """The check of a joint promise."""
+    if measured.answer is None:
+        return nagios.ServiceCheck(nagios.ServiceState.UNKNOWN, measured.error)
+    m, margin, zone, _ = measured.answer
+    state, text = nagios.service_check([Further(m, margin)], (), language(DEFAULT, zone))
+    return nagios.ServiceCheck(state, text, nagios.performance_data(m, margin, now(), None))
 
 
 def _gathered(config: Config, ledger: Ledger) -> tuple[Question, list[Further], dict[str, Any]]:
@@ -155,15 +192,18 @@ def _once(config: Config) -> int:
 
 
 def _watch(configs: Sequence[Config], every: int) -> None:
-    """Repeat until Ctrl-C; if the ledger fails, print why and try again."""
+    """Repeat until Ctrl-C; where something fails, print why and try again."""
+    screens: list[Callable[[], object]] = [partial(_once, config) for config in configs]
+    if several(configs):
+        screens.append(_joint)
     try:
         while True:
             if sys.stdout.isatty():
                 click.echo(CLEAR, file=unguarded(sys.stdout), nl=False, color=True)
-            for config in configs:
+            for screen in screens:
                 try:
-                    _once(config)
-                except LedgerError as error:
+                    screen()
+                except SafError as error:
                     output.say(f"saf: {error}", err=True)
                 output.draw()
             output.draw(output.styled(f"every {every} s; Ctrl-C stops", dim=True))
@@ -243,11 +283,7 @@ def _screen(
     title = textwrap.wrap(f"  {m.window.name}  mode {value['mode']}, {leader}", max(20, width - len(name)))
     yield output.styled(name, bold=True), title[0]
     yield from ((f"  {line}",) for line in title[1:])
-    yield ()
-    sentence = promise_sentence(m, margin, language(DEFAULT, config.promise.time_zone)).replace(NBSP, " ")
-    color = _color(assess(m, margin))
-    yield from ((output.styled(line, fg=color),) for line in textwrap.wrap(sentence, width))
-    yield ()
+    yield from _said(m, margin, config.promise.time_zone, width)
     yield from _chart(m, earlier, width)
     yield ()
     yield from ((line,) for line in _figures(m, margin, width))
@@ -256,6 +292,28 @@ def _screen(
         yield from ((line,) for line in output.promise_lines(promises))
     yield ()
     yield from _last(value, width)
+
+
+def _joint_screen(answer: JointAnswer) -> Iterator[StyledLine]:
+    """The lines of a joint promise, no wider than the terminal."""
+    m, margin, zone, _ = answer
+    width = min(WIDEST, shutil.get_terminal_size().columns)
+    name = f"joint promise {m.promise}"
+    about = f"  {m.window.name}  clusters {m.cluster.replace(',', ', ')}, read up to {output.when(m.as_of)}"
+    title = textwrap.wrap(about, max(20, width - len(name)))
+    yield output.styled(name, bold=True), title[0]
+    yield from ((f"  {line}",) for line in title[1:])
+    yield from _said(m, margin, zone, width)
+    yield from ((line,) for line in _figures(m, margin, width))
+
+
+def _said(m: Measurement, margin: float, zone: ZoneInfo, width: int) -> Iterator[StyledLine]:
+    """The promise in one sentence, between empty lines."""
+    sentence = promise_sentence(m, margin, language(DEFAULT, zone)).replace(NBSP, " ")
+    color = _color(assess(m, margin))
+    yield ()
+    yield from ((output.styled(line, fg=color),) for line in textwrap.wrap(sentence, width))
+    yield ()
 
 
 def _color(known: Assessment) -> str | None:

@@ -33,6 +33,11 @@ class JointBook:
         """Every joint promise as known now or then, by name."""
         return joint.joint_promises(self.terms(), self.weights(), then)
 
+    def holding(self, at: Instant, then: Instant | None = None) -> dict[str, joint.JointPromise]:
+        """Those that have not ended at an instant, as known now or then, by name."""
+        known = self.promises(then)
+        return {name: promise for name, promise in known.items() if not promise.terms.at(at).ended}
+
     def record(self, new: Term) -> tuple[str, ...]:
         """Record a whole term, unless there are problems; the problems, each in a sentence."""
         with self.store.transaction():

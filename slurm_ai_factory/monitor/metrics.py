@@ -42,6 +42,7 @@ from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.rules.organisations import SBI_SECTIONS
 from slurm_ai_factory.monitor.board import CAUSES, Board, Durations, Metered, Shown
 from slurm_ai_factory.monitor.grid import grid_families
+from slurm_ai_factory.monitor.joint import JointBoard, JointShown
 
 OUTCOMES = ("complete", "failed", "standby")
 PHASES = ("keep", "read", "ask", "measure", "decide", "apply", "show")
@@ -56,7 +57,10 @@ OF_RESOURCE = ("cluster", "resource")
 
 OF_PROMISE = ("cluster", "promise", "bound", "share_of", "window", "resource")
 
-PROMISED: tuple[tuple[str, str, Mapping[tuple[str, ...], str]], ...] = (
+Families = tuple[tuple[str, str, Mapping[tuple[str, ...], str]], ...]
+"""Name, HELP, and the figure by the value of the label ``part``, if the family has one."""
+
+PROMISED: Families = (
     ("saf_promise_share_ratio", "Charge that counts for the promise / what its share is a part of.",
      {(): "delivered_share"}),
     ("saf_promise_target_ratio", "Promised share: at least this of a floor, at most this of a cap.",
@@ -68,7 +72,37 @@ PROMISED: tuple[tuple[str, str, Mapping[tuple[str, ...], str]], ...] = (
      "Charge in the window that counts for the promise (mine), and what its share is a part of (all).",
      {("mine",): "regional_charge", ("all",): "total_charge"}),
 )  # fmt: skip
-"""Families of every promise: name, HELP, and the figure by the value of the label ``part``, if it has one."""
+"""Families of every promise."""
+
+OF_JOINT = ("promise", "window")
+"""A joint promise is of no single cluster: always a floor of what they deliver, in its own unit."""
+
+JOINT: Families = (
+    ("saf_joint_share_ratio", "Regional charge / all charge of the clusters of a joint promise.",
+     {(): "delivered_share"}),
+    ("saf_joint_target_ratio", "Promised regional share of a joint promise.", {(): "target_share"}),
+    ("saf_joint_at_risk",
+     "1 if the share of a joint promise is below its floor, and the window rolls or cannot mend it.",
+     {(): "at_risk"}),
+    ("saf_joint_charge_resource_seconds",
+     "Charge in the window in the unit of a joint promise: regional (mine), and of all (all).",
+     {("mine",): "regional_charge", ("all",): "total_charge"}),
+    ("saf_joint_required_share_ratio",
+     "Share the region must get in the rest of the window to end at floor and margin; only below the floor.",
+     {(): "required_share"}),
+    ("saf_joint_forecast_share_ratio",
+     "Share at the end of the window if the rest of it is like the last seven days.",
+     {(): "expected_share"}),
+    ("saf_joint_recent_share_ratio",
+     "Regional charge / all charge in the last seven days of the window of a joint promise.",
+     {(): "recent_share"}),
+    ("saf_joint_unread_seconds",
+     "Time in the window that no read of accounting covers on one of the clusters.",
+     {(): "unread_seconds"}),
+    ("saf_joint_watermark_timestamp_seconds",
+     "Accounting of all clusters of a joint promise is complete up to this time.", {(): "as_of"}),
+)  # fmt: skip
+"""Families of every joint promise."""
 
 COUNTED = {
     "waiting": "Regional demand that waited in the hours since the daemon started.",
@@ -82,10 +116,10 @@ Labels = Mapping[str, str]
 
 
 class BoardCollector(Collector):
-    """The boards of all clusters as metric families, each family once."""
+    """The boards of all clusters as metric families, each family once, and the joint promises."""
 
-    def __init__(self, *boards: Board) -> None:
-        self.boards = boards
+    def __init__(self, *boards: Board, joint: JointBoard | None = None) -> None:
+        self.boards, self.joint = boards, joint
 
     def describe(self) -> list[Metric]:
         """Nothing: registration collects no metrics."""
@@ -101,6 +135,8 @@ class BoardCollector(Collector):
                 if known is not family:
                     known.samples += family.samples
         yield from map(_escaped, families.values())
+        if self.joint is not None:
+            yield from map(_escaped, _of_joint(self.joint.current()))
 
 
 class Exposition:
@@ -110,10 +146,10 @@ class Exposition:
     cycle, in the formats that scrapes have asked for. A scrape between two cycles copies it.
     """
 
-    def __init__(self, *boards: Board) -> None:
-        self.boards = boards
+    def __init__(self, *boards: Board, joint: JointBoard | None = None) -> None:
+        self.changing: tuple[Board | JointBoard, ...] = (*boards, *([joint] if joint else []))
         self.registry = CollectorRegistry()
-        self.registry.register(BoardCollector(*boards))
+        self.registry.register(BoardCollector(*boards, joint=joint))
         self.process = CollectorRegistry()
         ProcessCollector(registry=self.process)
         self.made: dict[str, tuple[list[int], bytes]] = {}
@@ -121,7 +157,7 @@ class Exposition:
     def text(self, accept: str) -> tuple[str, bytes]:
         """(content type, text) for an Accept header."""
         encode, kind = choose_encoder(accept)
-        versions = [board.version for board in self.boards]
+        versions = [board.version for board in self.changing]
         known, part = self.made.get(kind, (None, b""))
         if known != versions:
             part = encode(self.registry).removesuffix(END)
@@ -301,30 +337,59 @@ def _figures(m: Measurement, margin: float, figures: Iterable[Figure]) -> Iterat
 
 def _of_promises(promises: Sequence[Further]) -> Iterator[Metric]:
     """What is shown of each promise, the first included; nothing of what is not known."""
-    for name, doc, figures in PROMISED:
+    yield from _of_each(PROMISED, promises, OF_PROMISE)
+    yield _verdicts(
+        "saf_promise_verdict", "1 for the verdict on the promise, 0 for the others of its bound.",
+        promises, OF_PROMISE,
+    )  # fmt: skip
+
+
+def _of_joint(joint: Sequence[JointShown]) -> Iterator[Metric]:
+    """What is shown of each joint promise, and whether it was measured; nothing of what is not known."""
+    if not joint:
+        return
+    measured = {each.name: each.measured is not None for each in joint}
+    family = GaugeMetricFamily(
+        "saf_joint_measured", "1 if the joint promise was measured lately, else 0.", labels=["promise"]
+    )
+    yield _labelled(family, {}, measured)
+    promises = [each.measured for each in joint if each.measured is not None]
+    yield from _of_each(JOINT, promises, OF_JOINT)
+    if promises:
+        yield _verdicts(
+            "saf_joint_verdict", "1 for the verdict on the joint promise, 0 for the others.",
+            promises, OF_JOINT,
+        )  # fmt: skip
+
+
+def _of_each(families: Families, promises: Sequence[Further], named: Sequence[str]) -> Iterator[Metric]:
+    """These families with the series of each promise, by the labels named."""
+    for name, doc, figures in families:
         parts = ["part"] if () not in figures else []
-        family = GaugeMetricFamily(name, doc, labels=[*OF_PROMISE, *parts])
+        family = GaugeMetricFamily(name, doc, labels=[*named, *parts])
         for part, key in figures.items():
             for m, margin in promises:
                 value = FIGURES[key].of(m, margin)
                 if value is not None:
-                    _single(family, {**_promise_labels(m), **dict(zip(parts, part, strict=True))}, value)
+                    _single(family, _promise_labels(m, named) | dict(zip(parts, part, strict=True)), value)
         if family.samples:
             yield family
-    verdicts = GaugeMetricFamily(
-        "saf_promise_verdict",
-        "1 for the verdict on the promise, 0 for the others of its bound.",
-        labels=[*OF_PROMISE, "verdict"],
-    )
+
+
+def _verdicts(name: str, doc: str, promises: Sequence[Further], named: Sequence[str]) -> Metric:
+    """The verdict on each promise among those of its bound."""
+    family = GaugeMetricFamily(name, doc, labels=[*named, "verdict"])
     for m, margin in promises:
         known = assess(m, margin).verdict
-        _labelled(verdicts, _promise_labels(m), {verdict: verdict == known for verdict in VERDICTS[m.bound]})
-    yield verdicts
+        labels = _promise_labels(m, named)
+        _labelled(family, labels, {verdict: verdict == known for verdict in VERDICTS[m.bound]})
+    return family
 
 
-def _promise_labels(m: Measurement) -> dict[str, str]:
+def _promise_labels(m: Measurement, named: Sequence[str]) -> dict[str, str]:
     values = (m.cluster, m.promise, m.bound, m.share_of, m.window.name, m.resource.name)
-    return dict(zip(OF_PROMISE, values, strict=True))
+    labels = dict(zip(OF_PROMISE, values, strict=True))
+    return {name: labels[name] for name in named}
 
 
 def _by_group(label: str, groups: Iterable[Group], labels: Labels) -> Metric:

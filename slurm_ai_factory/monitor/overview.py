@@ -1,4 +1,7 @@
-"""The page of all clusters: a line for each, with a link to its own page. Pure, as ``page`` is."""
+"""The page of all clusters: a line for each, with a link to its own page, and for each joint promise.
+
+Pure, as ``page`` is.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,18 @@ from collections.abc import Sequence
 from slurm_ai_factory.core.records import Instant
 from slurm_ai_factory.language import DEFAULT, language
 from slurm_ai_factory.monitor.board import Board
-from slurm_ai_factory.monitor.page import ENVIRONMENT, REFRESH, UTC, around, headline, tone, why_old
-
-TONES = ("bad", "warning", "waiting", "good")
-"""The states of a cluster, the worst first."""
+from slurm_ai_factory.monitor.joint import JointShown
+from slurm_ai_factory.monitor.page import (
+    ENVIRONMENT,
+    REFRESH,
+    UTC,
+    around,
+    headline,
+    joint_rows,
+    tone,
+    why_old,
+    worst,
+)
 
 _template = ENVIRONMENT.get_template("overview.html")
 
@@ -20,18 +31,21 @@ def address_of(cluster: str) -> str:
     return f"cluster/{cluster}"
 
 
-def overview_html(boards: Sequence[Board], now: Instant, refresh: int = REFRESH, code: str = DEFAULT) -> str:
+def overview_html(
+    boards: Sequence[Board], now: Instant, refresh: int = REFRESH, code: str = DEFAULT,
+    joint: Sequence[JointShown] = (),
+) -> str:  # fmt: skip
     """The page at an instant, in a language; the browser asks for it again after ``refresh`` seconds."""
     rows = [_row(board, now, code) for board in boards]
-    speech = language(code, UTC)
-    tones = [row["tone"] for row in rows]
-    good = tones.count("good")
+    speech, promised = language(code, UTC), joint_rows(joint, code)
+    good = [row["tone"] for row in rows].count("good")
     return _template.render(
         **around(speech, refresh),
         rows=rows,
+        joint=promised,
         seen=None,
         trouble="",
-        tone=min(tones, key=TONES.index),
+        tone=worst(*(row["tone"] for row in (*rows, *promised))),
         headline=speech.text("overview.headline", good=good, all=len(rows)),
     )
 

@@ -27,11 +27,14 @@ from slurm_ai_factory.language import DEFAULT, LANGUAGES, Language, language
 from slurm_ai_factory.monitor import chart
 from slurm_ai_factory.monitor.advice import foreign_words, stale, steps
 from slurm_ai_factory.monitor.board import Board, Shown
+from slurm_ai_factory.monitor.joint import JointShown
 from slurm_ai_factory.monitor.sentence import promise_sentence, resource_hours, resource_key
 
 UTC = ZoneInfo("UTC")
 REFRESH = 60
 """Seconds after which a browser asks for the page again."""
+TONES = ("bad", "warning", "waiting", "good")
+"""The states of a cluster, the worst first."""
 MOST_GROUPS = 8
 MOST_CHANGES = 6
 
@@ -47,19 +50,23 @@ _template = ENVIRONMENT.get_template("status.html")
 
 
 def status_html(
-    board: Board, now: Instant, refresh: int = REFRESH, code: str = DEFAULT, root: str = ""
-) -> str:
+    board: Board, now: Instant, refresh: int = REFRESH, code: str = DEFAULT, root: str = "",
+    joint: Sequence[JointShown] = (),
+) -> str:  # fmt: skip
     """The page at an instant, in a language; the browser asks for it again after ``refresh`` seconds.
 
-    ``root``: the way from this page to that of all clusters; empty where this is the only one.
+    ``root``: the way from this page to that of all clusters; empty where this is the only one, which then has
+    the joint promises.
     """
+    rows = joint_rows(joint, code)
     with board.lock:
         shown = board.shown
         speech = language(code, shown.zone if shown else UTC)
         return _template.render(
             **around(speech, refresh, root),
             board=board,
-            tone=tone(board, now),
+            joint=rows,
+            tone=worst(tone(board, now), *(row["tone"] for row in rows)),
             headline=headline(board, speech),
             trouble=trouble(board, now, speech),
             steps=[(step.sentence(speech), step.command) for step in steps(board, now, speech)],
@@ -84,8 +91,39 @@ def tone(board: Board, now: Instant) -> str:
         return "bad"
     shown = board.shown
     on_hold = shown.decision.reason in HOLDS or shown.foreign
-    known = assess(shown.measurement, shown.margin)
-    return "warning" if on_hold or known.below or known.reason in ("unread", "unclassified") else "good"
+    return "warning" if on_hold else _tone_of(shown.promises[0])
+
+
+def _tone_of(promise: Further) -> str:
+    """good or warning, of a promise whose measurement is the newest."""
+    known = assess(*promise)
+    return "warning" if known.below or known.reason in ("unread", "unclassified") else "good"
+
+
+def worst(*tones: str) -> str:
+    """The worst of these tones."""
+    return min(tones, key=TONES.index)
+
+
+def joint_rows(joint: Sequence[JointShown], code: str) -> list[dict[str, str]]:
+    """A joint promise in each row, with times in its own zone."""
+    return [_joint_row(each, language(code, each.zone or UTC)) for each in joint]
+
+
+def _joint_row(each: JointShown, speech: Language) -> dict[str, str]:
+    if each.measured is None:
+        why = _sentence(each.error) if each.error else speech.text("joint_page.late")
+        row = {"verdict": speech.text("joint_page.unmeasured"), "sentence": why, "tone": "warning"}
+        return {"name": each.name, "clusters": "", "as_of": "", **row}
+    m, margin = each.measured
+    return {
+        "name": each.name,
+        "clusters": m.cluster.replace(",", ", "),
+        "tone": _tone_of(each.measured),
+        "verdict": speech.word("promise_verdict", assess(m, margin).verdict),
+        "sentence": promise_sentence(m, margin, speech),
+        "as_of": f"{speech.clock(m.as_of)} ({speech.zone.key})",
+    }
 
 
 def headline(board: Board, speech: Language) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from slurm_ai_factory import question
 from slurm_ai_factory.config import Clusters, Config
@@ -18,7 +19,7 @@ from slurm_ai_factory.core.measure.figures import FIGURES, figure_values, when
 from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.programme.joint import JointPart, JointPromise, joined
 from slurm_ai_factory.core.records import FIRST, Instant, Interval, Measurement, Window
-from slurm_ai_factory.errors import ConfigError, LedgerError
+from slurm_ai_factory.errors import ConfigError, LedgerError, SafError, one_sentence
 from slurm_ai_factory.ledger import Ledger, ledger_of
 
 MEMBER_KEYS = (
@@ -33,7 +34,16 @@ class JointAnswer(NamedTuple):
 
     together: Measurement  #: in the promise's own unit
     margin: float
+    zone: ZoneInfo  #: of the promise's windows
     members: Sequence[tuple[Measurement, Sequence[JointPart]]]  #: of each cluster, and what counted when
+
+
+class JointNow(NamedTuple):
+    """A joint promise that holds."""
+
+    name: str
+    answer: JointAnswer | None  #: None where it cannot be measured
+    error: str = ""  #: why it cannot
 
 
 class _Measured(NamedTuple):
@@ -86,15 +96,29 @@ def joint_answer(
     for cluster in promise.cluster.split(","):
         own = [each for each in measured if each.part.cluster == cluster]
         members.append((added(replace(promise, cluster=cluster), own), [each.part for each in own]))
-    return JointAnswer(added(promise, measured), config.promise.margin, members)
+    return JointAnswer(added(promise, measured), config.promise.margin, config.promise.time_zone, members)
+
+
+def joint_now(clusters: Clusters, ledger: Ledger, moment: Instant) -> list[JointNow]:
+    """Each joint promise that holds, measured in its present window. Raises LedgerError.
+
+    One that cannot be measured has the reason, and the others are measured.
+    """
+    measured = []
+    for name, known in ledger.joint.holding(moment).items():
+        try:
+            measured.append(JointNow(name, joint_answer(clusters, ledger, known, moment)))
+        except SafError as error:
+            measured.append(JointNow(name, None, one_sentence(error)))
+    return measured
 
 
 def _config(clusters: Clusters, cluster: str, name: str) -> Config:
     config = clusters.get(cluster)
     if config is None:
         raise ConfigError(
-            f"joint promise {name} counts cluster {cluster}, and the file has {', '.join(clusters)}; add "
-            f"[[cluster]] {cluster} to the file"
+            f"joint promise {name} counts cluster {cluster}, and this process knows {', '.join(clusters)} "
+            f"only; add [[cluster]] {cluster} to the file, and run the daemon without -M"
         )
     if isinstance(config, ConfigError):
         raise config

@@ -14,16 +14,19 @@ from datetime import datetime, timedelta
 from slurm_ai_factory import question
 from slurm_ai_factory.audit.books import books_between
 from slurm_ai_factory.audit.reconcile import reconcile
+from slurm_ai_factory.config import Clusters
 from slurm_ai_factory.core import charge, windows
 from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.live.demand import Standing
 from slurm_ai_factory.core.measure.tally import Tally
-from slurm_ai_factory.core.records import DAY, HOUR, ChangeStatus, Hour, Instant, Measurement
+from slurm_ai_factory.core.records import DAY, HOUR, ChangeStatus, Further, Hour, Instant, Measurement
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.ledger.audits import Audit
 from slurm_ai_factory.monitor.board import Done, Metered, Reconciled, Shown, Steered
 from slurm_ai_factory.monitor.grid import GridShown
+from slurm_ai_factory.monitor.joint import JointBoard, JointShown
 from slurm_ai_factory.report.energy import energy_of
+from slurm_ai_factory.report.joint import JointNow, joint_now
 from slurm_ai_factory.steps.applying import of_account, of_switch
 from slurm_ai_factory.steps.live import Signals
 from slurm_ai_factory.steps.site import Site
@@ -169,6 +172,29 @@ def metered(site: Site, now: Instant, before: Metered | None) -> Metered | None:
         building={str(kind): amount for kind, amount in amounts.items() if not kind.is_water},
         water={str(kind): amount for kind, amount in amounts.items() if kind.is_water},
     )
+
+
+def measure_joint(board: JointBoard, clusters: Clusters, site: Site) -> list[JointShown]:
+    """Measure the joint promises, if that is due; those that could not be measured for a new reason.
+
+    Whichever loop comes first does it for all, on its own thread. A failure leaves nothing to be shown and
+    is raised.
+    """
+    if not board.claim():
+        return []
+    try:
+        measured = [joint_shown(each) for each in joint_now(clusters, site.ledger, site.clock())]
+    except Exception:
+        board.show(())
+        raise
+    return board.show(measured)
+
+
+def joint_shown(now: JointNow) -> JointShown:
+    """A joint promise as the board has it."""
+    if now.answer is None:
+        return JointShown(now.name, None, error=now.error)
+    return JointShown(now.name, Further(now.answer.together, now.answer.margin), now.answer.zone)
 
 
 def rolled_up_day(site: Site, now: Instant) -> tuple[Instant, Instant]:

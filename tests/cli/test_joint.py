@@ -267,6 +267,45 @@ def test_saf_share_shows_it_after_the_clusters(joint: Saf) -> None:
     assert [line.split(",")[0] for line in table] == ["cluster", "fast", "wide"]
 
 
+def test_saf_status_shows_it_after_the_clusters(joint: Saf) -> None:
+    value = json.loads(joint.run("status", "--json", code=4).stdout)
+    schemas.check("status", value)
+    alone = joint.json("joint", "share", "both")
+    assert [row["cluster"] for row in value["clusters"]] == ["fast", "wide"]
+    assert value["joint"] == [{"promise": "both", "answer": alone, "error": None}]
+    assert "joint" not in json.loads(joint.run("-M", "fast", "status", "--json", code=4).stdout)
+    for columns in ("40", "80"):
+        joint.env["COLUMNS"] = columns
+        text = joint.run("status", code=4).stdout
+        screen = text[text.index("joint promise both") :]
+        assert max(map(len, screen.splitlines())) <= int(columns)
+        words = " ".join(screen.split())
+        assert f"clusters fast, wide, read up to {alone['as_of']}" in words
+        assert "of the unit time in the last 7 days" in words
+        assert f"delivered {100 * alone['delivered_share']:.1f} %" in words
+
+
+def test_its_state_is_in_the_exit_code_and_in_the_line_for_nagios(joint: Saf) -> None:
+    text = joint.file.read_text()
+    calm = text.replace("[promise]", "[promise]\ntarget_share = 0.01", 1)
+    joint.file.write_text(calm.replace("[daemon]", '[daemon]\nready_after = "30d"', 1))
+    joint.run("status")
+    assert joint.run("status", "--check").stdout.startswith("SAF OK - ")
+    joint.run("joint", "set", "both", "--since", civil(9), "--share", "0.9", *WHY)
+    joint.run("status", code=3)
+    line = joint.run("status", "--check", code=2).stdout
+    assert line.startswith("SAF CRITICAL - joint.both: CRITICAL, The region has had ")
+    assert " joint.both.share=" in line
+    joint.run("-M", "fast", "status")
+    for cluster, days in (("fast", 10), ("fast", 3), ("wide", 5)):
+        joint.run("joint", "weigh", "both", cluster, "none", "--since", civil(days), *WHY)
+    done = joint.run("status", code=1)
+    assert "saf: joint promise both: no cluster counts for joint promise both" in done.stderr
+    assert "The region has had" in done.stdout, "the clusters are answered"
+    line = joint.run("status", "--check", code=3).stdout
+    assert "joint.both: UNKNOWN, no cluster counts for joint promise both" in line
+
+
 def test_what_keeps_it_from_a_share_is_said_and_the_clusters_are_answered(joint: Saf) -> None:
     text = joint.file.read_text()
     joint.file.write_text(text.replace('"wide"', '"other"').replace("wide.conf", "other.conf"))
@@ -275,7 +314,7 @@ def test_what_keeps_it_from_a_share_is_said_and_the_clusters_are_answered(joint:
     assert value["clusters"][0]["error"] is None
     (row,) = value["joint"]
     assert row["answer"] is None
-    assert "joint promise both counts cluster wide, and the file has fast, other" in row["error"]
+    assert "joint promise both counts cluster wide, and this process knows fast, other only" in row["error"]
 
 
 def test_terms_and_weights_are_recorded_and_listed(pair: Saf) -> None:

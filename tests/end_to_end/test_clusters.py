@@ -156,6 +156,14 @@ def test_a_joint_promise_adds_them_up_by_their_weights(factory: Saf, clusters: T
     assert share["total_charge"] == sum(weights[name] * books[name] for name in NAMES)
     assert {m["cluster"]: m["total_charge"] / weights[m["cluster"]] for m in share["members"]} == books
     assert 0 < share["regional_charge"] < share["total_charge"]
+    with running(factory) as daemon:
+        charge = "saf_joint_charge_resource_seconds{{{},all-three,rolling:30d}}".format
+        wait_until(lambda: charge("all") in daemon.metrics(), "the joint promise", 180, log=daemon.log)
+        metrics = daemon.metrics()
+        assert metrics[charge("all")] == share["total_charge"]
+        assert metrics[charge("mine")] == share["regional_charge"]
+        assert metrics["saf_joint_measured{all-three}"] == 1
+        assert "all-three <small>one, three, two</small>" in daemon.get("/?lang=en")[1]
 
 
 @pytest.mark.timeout(1200)

@@ -17,14 +17,17 @@ from typing import cast
 
 from slurm_ai_factory.config import Clusters, Config
 from slurm_ai_factory.core.energy.meters import Kind, Reading
+from slurm_ai_factory.core.programme.joint import JointWeight
 from slurm_ai_factory.core.records import HOUR, PriorityConfig
+from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.daemon import Daemon
 from slurm_ai_factory.ledger import open_ledger
+from slurm_ai_factory.ledger.joint import JointBook
 from slurm_ai_factory.ledger.meters import Meters
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.steps.site import Site
-from tests.monitor.life import configuration, promise_more
-from tests.monitor.model import CLUSTER, Model
+from tests.monitor.life import configuration, jointly, promise_more
+from tests.monitor.model import CLUSTER, START, Model
 
 EAGER = """
 share_min = 0.32
@@ -47,6 +50,7 @@ class Passing(Model):
     """As a cycle begins, which asks for the priorities first, time passes, also on the meter of the hall."""
 
     meters: Meters | None = None
+    joint: JointBook | None = None
 
     def priority_config(self) -> PriorityConfig:
         since = self.now
@@ -54,7 +58,14 @@ class Passing(Model):
         if self.meters:
             hall = Reading("hall", Kind.E_IT, since, self.now, Decimal(300), "kWh", "bms")
             self.meters.append([("hall", hall)], at=self.now, actor=ACTOR)
+        if self.joint and not self.joint.weights():  # it has TRES from its first read on
+            self.joint.weigh(self.weight())
         return Model.priority_config(self)
+
+    def weight(self) -> JointWeight:
+        """What the one cluster counts in a joint promise."""
+        nodes = Resource.parse("4*node")
+        return JointWeight("both", self.cluster, START, nodes, "agreement", "signed", ACTOR, self.now)
 
 
 def main(url: str, period: str) -> None:
@@ -65,7 +76,8 @@ def main(url: str, period: str) -> None:
     def site(config: Config) -> Iterator[Site]:
         with open_ledger(url, CLUSTER) as ledger:
             promise_more(config, ledger)
-            model.meters = ledger.meters
+            model.meters, model.joint = ledger.meters, ledger.joint
+            assert ledger.joint.record(jointly(config, "both")) == ()
             yield Site(config, cast("Slurm", model), ledger, lambda: model.now, time.sleep, ACTOR)
 
     def load() -> Clusters:

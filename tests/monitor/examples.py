@@ -12,6 +12,7 @@ from slurm_ai_factory.core.records import HOUR, Bound, Decision, Further, Hour, 
 from slurm_ai_factory.core.rules.classify import Beneficiary
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.monitor.board import Board, Done, Shown, Steered
+from slurm_ai_factory.monitor.joint import JointShown
 
 DAY = 24 * HOUR
 SINCE = 1798758000
@@ -50,6 +51,14 @@ FURTHER = (
     ),
 )
 """A floor that is part of the first promise and above it, and a cap that is exceeded while others wait."""
+
+
+JOINT = JointShown(
+    "both",
+    Further(measurement(0.2, promise="both", cluster="gpu,cpu", resource_label="unit"), 0.01),
+    ZoneInfo("Europe/Amsterdam"),
+)
+"""A promise over two clusters, below its floor."""
 
 
 def shown(**changes: Any) -> Shown:

@@ -13,7 +13,8 @@ from typing import cast
 
 from slurm_ai_factory import cycle
 from slurm_ai_factory.config import Config, parse_config
-from slurm_ai_factory.core.programme.terms import nothing_before
+from slurm_ai_factory.core.programme.joint import joint_term, joint_term_value
+from slurm_ai_factory.core.programme.terms import Term, nothing_before
 from slurm_ai_factory.core.records import Bound
 from slurm_ai_factory.ledger import Ledger, open_ledger
 from slurm_ai_factory.monitor.board import Board
@@ -139,11 +140,12 @@ def configuration(control: str = "", daemon: str = HOURLY) -> Config:
 @contextmanager
 def living(url: str, watch: Callable[[], float], config: Config | None = None) -> Iterator[Life]:
     """The product on a new model, at the beginning of a quarter."""
-    model = Model()
     config = config or configuration()
-    with open_ledger(url, CLUSTER) as ledger:
+    name = config.cluster.name
+    model = Model(cluster=name)
+    with open_ledger(url, name) as ledger:
         site = Site(config, cast("Slurm", model), ledger, lambda: model.now, _never_wait, "saf@model")
-        yield Life(site, model, Board(CLUSTER), watch)
+        yield Life(site, model, Board(name), watch)
 
 
 def promise_more(config: Config, ledger: Ledger) -> None:
@@ -156,6 +158,13 @@ def promise_more(config: Config, ledger: Ledger) -> None:
     ):
         new = replace(first, promise=name, bound=bound, share=share, who={key: (accepted,)}, since=START)
         assert ledger.promise_terms.record(new, nothing_before(new)) == ()
+
+
+def jointly(config: Config, name: str) -> Term:
+    """The same promise as a joint one of this name, from the beginning of the model's time."""
+    first = config.first_term(START, "saf@model")
+    named = replace(first, promise=name, since=START, source="agreement", reason="signed", label="unit")
+    return joint_term(joint_term_value(named))
 
 
 def _never_wait(_seconds: float) -> None:

@@ -61,11 +61,7 @@ class Model:
     users: int = 40
     busy: float = 1.0  #: how much of DEMAND comes
     calls: int = 0
-
-    @property
-    def cluster(self) -> str:
-        """Its name."""
-        return CLUSTER
+    cluster: str = CLUSTER
 
     def advance(self, seconds: int) -> None:
         """Let time pass in steps: jobs end, come and start; usage decays."""
@@ -94,7 +90,9 @@ class Model:
     def _job(self, number: int, account: str) -> records.Run:
         return records.Run(
             db_index=number, job_id=number, job_label=str(number),
-            subject=records.Subject(CLUSTER, account, f"user{number % self.users}", "gpu", "normal", "", ""),
+            subject=records.Subject(
+                self.cluster, account, f"user{number % self.users}", "gpu", "normal", "", ""
+            ),
             state="PENDING",
             submit_at=self.now, eligible_at=self.now, start_at=None, end_at=None, elapsed_seconds=0,
             suspended_seconds=0, req_tres=f"billing={GPUS},cpu=64,gres/gpu={GPUS},node=1", alloc_tres="",
@@ -145,7 +143,7 @@ class Model:
         accounts = [("root", None), *TREE.items()]
         return tuple(
             records.Association(
-                cluster=CLUSTER, account=name, parent=parent, raw_shares=self.raw_shares.get(name, 1),
+                cluster=self.cluster, account=name, parent=parent, raw_shares=self.raw_shares.get(name, 1),
                 stored_shares=self.raw_shares.get(name, 1), raw_usage=int(self.usage.get(name, 0.0)),
                 effectv_usage=self.usage.get(name, 0.0) / self._used(), norm_shares=None, level_fs=None,
             )
@@ -167,7 +165,7 @@ class Model:
         """A usual configuration."""
         self.calls += 1
         return records.PriorityConfig(
-            cluster=CLUSTER, version="24.11.5", priority_type="priority/multifactor",
+            cluster=self.cluster, version="24.11.5", priority_type="priority/multifactor",
             decay_half_life_seconds=HALF_LIFE, calc_period_seconds=300, weight_fairshare=100000, weight_age=0,
             flags=(), enforce=("associations", "limits", "safe"), tres=("cpu", "mem", "node", "gres/gpu"),
         )  # fmt: skip

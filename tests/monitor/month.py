@@ -215,6 +215,22 @@ def promised(m: Moment, of_window: str, verdict: str) -> Iterator[tuple[str, str
             yield "saf_promise_verdict", f'{labels},verdict="{word}"', int(word == found)
 
 
+def joint(m: Moment) -> Iterator[tuple[str, str, float]]:
+    """A joint promise that is at risk, then expected below its floor, and then not measured."""
+    own = f'{_daemon(m)},promise="both"'
+    yield "saf_joint_measured", own, int(m.phase < 2)
+    if m.phase < 2:
+        labels = f'{own},window="{m.window[0]}"'
+        for name, value in (
+            ("saf_joint_target_ratio", 0.25), ("saf_joint_share_ratio", (0.2, 0.26)[m.phase]),
+            ("saf_joint_forecast_share_ratio", (0.21, 0.24)[m.phase]),
+            ("saf_joint_at_risk", (1, 0)[m.phase]),
+        ):  # fmt: skip
+            yield name, labels, value
+        for word in FOUND["floor"]:
+            yield "saf_joint_verdict", f'{labels},verdict="{word}"', int(word == "open")
+
+
 def counters(m: Moment, resource: str) -> Iterator[tuple[str, str, float]]:
     """What grows until the daemon ends."""
     for side, hourly in SIDES.items():
@@ -288,6 +304,7 @@ def scrape(now: int) -> Iterator[tuple[str, str, float]]:
             if value is not None and not isnan(value):
                 yield name, ",".join(filter(None, (_daemon(m), own, labels))), value
         yield "saf_build_info", f'{_daemon(m)},version="1.0"', 1
+    yield from joint(Moment("cal", now))
     if now >= PHASES[0]:
         yield "saf_mode", f'{OTHER},cluster="cal",mode="enforce"', 1
     unit = 'instance="host:9100",job="node"'

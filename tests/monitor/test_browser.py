@@ -11,6 +11,7 @@ import pytest
 from slurm_ai_factory.language import LANGUAGES
 from slurm_ai_factory.monitor import page
 from slurm_ai_factory.monitor.board import Board
+from slurm_ai_factory.monitor.joint import JointShown
 from slurm_ai_factory.monitor.metrics import Exposition
 from slurm_ai_factory.monitor.overview import overview_html
 from slurm_ai_factory.monitor.web import PageText, serving
@@ -20,6 +21,11 @@ from tests.monitor.conftest import Lived
 
 SIZES = {"phone": (390, 1900), "laptop": (1280, 1400), "screen": (1920, 1080), "wall": (2560, 1440)}
 SCHEMES = {"light": "1", "dark": "0"}
+BESIDE = (
+    "[...document.querySelectorAll('main *')].filter(e => !e.closest('svg') && "
+    "e.getBoundingClientRect().right > document.documentElement.clientWidth).map(e => e.textContent)"
+)
+"""What lies beside the page."""
 CODES = {"light": "en", "dark": "nl"}
 STATES = {
     "fresh": Board("c"),
@@ -30,13 +36,20 @@ STATES = {
 }
 
 
+JOINT = (
+    examples.JOINT,
+    JointShown("every-cluster", None, error="joint promise every-cluster counts cluster a"),
+)
+
+
 def page_of(board: Board) -> PageText:
     return lambda code: page.status_html(board, examples.NOW + 600, code=code)
 
 
 PAGES: dict[str, PageText] = {
     **{name: page_of(board) for name, board in STATES.items()},
-    "several": lambda code: overview_html(list(STATES.values()), examples.NOW + 600, code=code),
+    "several": lambda code: overview_html(list(STATES.values()), examples.NOW + 600, code=code, joint=JOINT),
+    "joint": lambda code: page.status_html(STATES["promised"], examples.NOW + 600, code=code, joint=JOINT),
 }
 
 
@@ -72,11 +85,15 @@ def test_the_page_is_quiet_and_alone(
 def test_nothing_lies_beside_the_page(address: str, seen: browser.Chromium, size: str, code: str) -> None:
     """In Dutch the names of figures are longer; they used to push the figures off a phone."""
     seen.open(f"{address}?lang={code}", SIZES[size][0])
-    script = (
-        "[...document.querySelectorAll('main *')].filter(e => !e.closest('svg') && "
-        "e.getBoundingClientRect().right > document.documentElement.clientWidth).map(e => e.textContent)"
-    )
-    assert seen.run(script) == []
+    assert seen.run(BESIDE) == []
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+@pytest.mark.parametrize("state", ["several", "joint"])
+def test_joint_promises_and_clusters_fit_a_phone(seen: browser.Chromium, state: str, code: str) -> None:
+    with serving("127.0.0.1:0", {"/": PAGES[state]}, Exposition().text, {}) as web:
+        seen.open(f"http://127.0.0.1:{web.port}/?lang={code}", SIZES["phone"][0])
+        assert seen.run(BESIDE) == []
 
 
 def requested(log: Path, site: str) -> set[str]:

@@ -51,6 +51,9 @@ RULES: dict[str, Callable[[int], list[float]]] = {
     "SafUnknownAccounts": only(2, 2, 2),
     "SafPromiseAtRisk": only(0, 1, 1),
     "SafCapExceeded": only(1, 1, 1),
+    "SafJointAtRisk": only(0, 1),
+    "SafJointForecastBelowFloor": only(1, 0.24),
+    "SafJointUnmeasured": only(2, 0),
     "SafHolds": only(0, 1),
     "SafClock": only(1, 1),
     "SafRights": only(2, 1),
@@ -95,6 +98,11 @@ def phases(*values: float) -> Expected:
     return lambda m: [values[m.phase]]
 
 
+def jointly(*of_phases: float) -> Expected:
+    """What the joint promise has while it is measured, whichever cluster is chosen."""
+    return lambda m: list(of_phases[m.phase : m.phase + 1])
+
+
 def states(all_: int) -> Expected:
     """A state set of so many, one of which is present."""
     return lambda _: [1.0] + [0.0] * (all_ - 1)
@@ -136,6 +144,10 @@ PROMISE: dict[str, Expected] = {
     "Promises: promised": lambda m: [m.target, 0.2, 0.5],
     "Promises: delivered": lambda m: [m.share, (0.1, 0.3, 0.2)[m.phase], 0.6],
     "Promises: verdict": lambda m: [6.0 if m.rolls else 1.0, (3.0, 7.0, 5.0)[m.phase], 1.0],
+    "Joint promises: promised": jointly(0.25, 0.25),
+    "Joint promises: delivered": jointly(0.2, 0.26),
+    "Joint promises: expected": jointly(0.21, 0.24),
+    "Joint promises: verdict": jointly(1.0, 1.0),
     "By category, of all charge: {{name}}": PARTS,
     "By sector, of all charge: {{name}}": PARTS,
 }  # fmt: skip

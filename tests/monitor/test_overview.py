@@ -10,6 +10,7 @@ import pytest
 from slurm_ai_factory.language import LANGUAGES
 from slurm_ai_factory.monitor import page
 from slurm_ai_factory.monitor.board import Board
+from slurm_ai_factory.monitor.joint import JointShown
 from slurm_ai_factory.monitor.overview import address_of, overview_html
 from tests.monitor import examples
 from tests.monitor.examples import NOW
@@ -65,6 +66,39 @@ def test_the_page_has_the_tone_of_the_worst(names: tuple[str, ...], tone: str, c
     html = overview_html([STATES[name] for name in names], NOW + 60, code=code)
     assert f'<body class="tone-{tone}">' in html
     assert f'<html lang="{code}">' in html
+
+
+SAYS = {
+    "en": ("Promises over several clusters", "still open", "had 20.0% of the unit time", "not measured",
+           "Not all its clusters were read lately."),
+    "nl": ("Toezeggingen over meerdere clusters samen", "nog open", "20,0%", "niet gemeten",
+           "Niet alle clusters zijn onlangs ingelezen."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("code", LANGUAGES)
+def test_joint_promises_follow_the_clusters_and_weigh_in_the_tone(code: str) -> None:
+    """Also on the page of the only cluster; what could not be measured says why, and has no figure."""
+    caption, verdict, share, unmeasured, late = SAYS[code]
+    good = [STATES["good"]]
+    assert 'class="tone-good"' in overview_html(good, NOW + 60, code=code)
+    assert caption not in overview_html(good, NOW + 60, code=code)
+    gone = JointShown("all", None, error="cluster <b>new</b> is not in the file")
+    joint = [examples.JOINT, gone, examples.JOINT._replace(name="old", measured=None)]
+    for html in (
+        overview_html(good, NOW + 60, code=code, joint=joint),
+        page.status_html(STATES["good"], NOW + 60, code=code, joint=joint),
+    ):
+        assert '<body class="tone-warning">' in html
+        assert caption in html
+        measured, wrong, old = rows(html)[-3:]
+        assert measured[0] == "both gpu, cpu"
+        assert (measured[1], share in measured[2]) == (verdict, True)
+        assert measured[3].endswith("(Europe/Amsterdam)")
+        assert wrong == [
+            "all", unmeasured, "Cluster &lt;b&gt;new&lt;/b&gt; is not in the file.", ""
+        ]  # fmt: skip
+        assert old == ["old", unmeasured, late, ""]
 
 
 def test_links_lead_to_each_cluster_and_back() -> None:

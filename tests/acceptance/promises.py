@@ -113,6 +113,7 @@ class Promised(holiday.Cluster):
     """A cluster of four accounts, three of which are promised something."""
 
     leaving = "other"
+    margin = 0.03
 
     def __init__(self, name: str, directory: Path, seed: int, ledger_url: str | None) -> None:
         super().__init__(name, directory, seed, ledger_url)
@@ -190,8 +191,8 @@ def page(lives: Sequence[Delivered]) -> str:
     return PAGE.format(
         cpus=NODES * CPUS, shares=", ".join(f"{n} of `{name}`" for name, n in SHARES.items()),
         speed=holiday.SPEED, window=holiday.WINDOW // holiday.HOUR, half_life=holiday.HALF_LIFE,
-        margin=holiday.MARGIN, first=holiday.FROM, cycle=holiday.CYCLE_HOURS, away=holiday.AWAY, hours=LENGTH,
-        promises="\n".join(promises), names=" | ".join(NAMES[life.name] for life in lives),
+        margin=Promised.margin, first=holiday.FROM, cycle=holiday.CYCLE_HOURS, away=holiday.AWAY,
+        hours=LENGTH, promises="\n".join(promises), names=" | ".join(NAMES[life.name] for life in lives),
         rule="---|" * len(lives), rows="\n".join(rows(lives)), accounts=" | ".join(columns),
         hour_rule="---|" * len(columns), hourly="\n".join(hourly(lives)),
     )  # fmt: skip

@@ -29,7 +29,7 @@ SPEED = 60
 START = "2026-01-01 00:00:00"
 WINDOW = 6 * HOUR
 FLOOR, MARGIN = 0.25, 0.02
-"""The default margin is less than one run of 4 CPUs for 25 minutes, 1.7 % of what 16 CPUs deliver in a window."""
+"""The default margin is less than one run of 4 CPUs for 25 minutes: 1.7 % of a window of 16 CPUs."""
 HALF_LIFE = "01:24:00"
 CYCLE_HOURS, FROM, AWAY = 12, 3, 3
 """The others are away from hour 3 of every 12 on, for 3 hours."""

@@ -104,8 +104,8 @@ class Switched(Cluster):
         whole = share(runs, settled, self.began + hours * HOUR) or 0.0
         text = PAGE.format(
             speed=SPEED, half_life=HALF_LIFE, goal=FLOOR + Switched.margin, hours=hours,
-            settled=SETTLED // HOUR, share=whole, lowest=min(each), highest=max(each), low=min(usage), high=max(usage),
-            changes=changes, rate=changes / hours,
+            settled=SETTLED // HOUR, share=whole, lowest=min(each), highest=max(each),
+            low=min(usage), high=max(usage), changes=changes, rate=changes / hours,
         )  # fmt: skip
         return text, whole
 

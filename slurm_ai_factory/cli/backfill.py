@@ -48,6 +48,9 @@ def backfill_command(since: str, until: str | None, again: bool) -> None:
                 site.slurm, site.ledger, intervals, at=at, usual=config.slurm.read_window, progress=progress
             )
         site.ledger.intake.record_events(*site.slurm.events(first, last), at)
+        kept = site.slurm.slurmdbd().kept_seconds if read.unlisted.lacking else None
+    if wrong := read.unlisted.sentence(at, kept):
+        output.say(f"warning: {wrong}; the ledger keeps them as they were", err=True)
     _answer(intervals, read)
 
 

@@ -22,6 +22,18 @@ FROM STDIN
 -- Keep the last row of a run that a read lists more than once.
 DELETE FROM observed o USING observed later WHERE o.db_index = later.db_index AND o.ctid < later.ctid
 
+-- unlisted --
+-- The ended runs that a whole answer about an interval lists: how many, how many the read lacks, and the newest of them.
+WITH known AS (
+    SELECT r.job_id, r.end_at, EXISTS (SELECT FROM observed o WHERE o.db_index = r.db_index) AS listed
+    FROM runs r
+    WHERE r.cluster_id = %(cluster_id)s AND r.end_at > %(since)s AND r.eligible_at < %(until)s
+        AND r.recorded_at <= %(at)s
+)
+SELECT count(*), count(*) FILTER (WHERE NOT listed), max(end_at) FILTER (WHERE NOT listed),
+    (array_agg(job_id ORDER BY end_at DESC, job_id DESC) FILTER (WHERE NOT listed))[:5]
+FROM known
+
 -- put_under_overrides --
 -- Put listed runs under their overrides.
 UPDATE observed o SET override = v.override FROM overridden_runs v

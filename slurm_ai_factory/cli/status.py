@@ -82,6 +82,7 @@ def status_command(watch: bool, every: int, check: bool) -> None:
     Exit codes with --check: 0 OK. 1 WARNING: the share is below its floor, a further promise is at risk,
     control is on hold, or part of the window was not read or is unclassified. 2 CRITICAL: the floor is at
     risk, or the ledger is stale. 3 UNKNOWN: the ledger or the configuration cannot be read.
+    Of several clusters the worst counts: 2, then 3, 1 and 0; the line names the state of each.
     """
     if check:
         if watch or chosen.json or chosen.csv:

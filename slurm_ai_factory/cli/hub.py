@@ -253,11 +253,11 @@ def hub_status(then: str | None) -> None:
 @click.option("-o", "--output", "directory", required=True, metavar="DIR", help="Write the files here.")
 def hub_report(window: str | None, languages: tuple[str, ...], then: str, directory: str) -> None:
     """Write the report over all sites, for readers outside; it names no persons and shows no small cells."""
-    answer = _asked(window, then)
+    place, answer = writable_directory(Path(directory)), _asked(window, then)
     name = f"{answer.config.cluster.name}-hubs-{answer.window.name.replace(':', '-')}"
     labels = answer.config.codes(()).municipalities
     files = [
-        write_text(Path(directory), f"{name}.{code}.html", hub_page(answer, code, labels))
+        write_text(place, f"{name}.{code}.html", hub_page(answer, code, labels))
         for code in languages
     ]
     output.reply({"files": files}, *(f"wrote {file}" for file in files))

@@ -256,10 +256,7 @@ def hub_report(window: str | None, languages: tuple[str, ...], then: str, direct
     place, answer = writable_directory(Path(directory)), _asked(window, then)
     name = f"{answer.config.cluster.name}-hubs-{answer.window.name.replace(':', '-')}"
     labels = answer.config.codes(()).municipalities
-    files = [
-        write_text(place, f"{name}.{code}.html", hub_page(answer, code, labels))
-        for code in languages
-    ]
+    files = [write_text(place, f"{name}.{code}.html", hub_page(answer, code, labels)) for code in languages]
     output.reply({"files": files}, *(f"wrote {file}" for file in files))
 
 

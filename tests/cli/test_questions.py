@@ -278,3 +278,51 @@ def test_root_opens_no_directory_to_reach_the_ledger_of_another_user(books: Saf,
     said = books.run("share", code=1).stderr
     assert "root does not run PostgreSQL, and user daemon may not enter" in said
     assert (directory.stat().st_uid, tmp_path.stat().st_mode & 0o777) == (1, 0o700)
+
+
+LONG = "x" * 501
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("pause", "--until", "2099-01-01", "--reason", LONG),
+        ("override", "10", "--withdraw", "--reason", LONG),
+        ("promise", "set", *TERM[:4], "--source", LONG, "--reason", "r"),
+        ("promise", "set", *TERM, "--label", LONG),
+        ("organisation", "end", LONG, "--on", "2026-01-01", "--reason", "r"),
+        (
+            "expertise",
+            "add",
+            "--date",
+            "2026-01-01",
+            "--organisation",
+            "umcg",
+            "--role",
+            "r",
+            "--hours",
+            "1",
+            "--activity",
+            LONG,
+        ),
+        ("person", "hold", LONG, "--until", "2099-01-01", "--reason", "r"),
+        ("ledger", "withdraw", "--since", "2026-01-01", "--reason", LONG),
+        ("doctor", "--withdraw", "purge", "--reason", LONG),
+    ],
+)
+def test_a_text_that_no_list_could_show_is_refused(books: Saf, arguments: tuple[str, ...]) -> None:
+    said = books.run(*arguments, code=2).stderr
+    assert "has 501 characters; give at most 500" in said
+    assert LONG not in said
+
+
+def test_a_long_text_of_an_earlier_version_stays_readable(books: Saf) -> None:
+    reason = "an earlier version took this " * 400
+    with by_hand(books.sections["ledger"]["url"]) as connection:
+        connection.execute(
+            "INSERT INTO pauses (cluster_id, recorded_at, until, actor, reason) "
+            "SELECT cluster_id, 1767571200, 1767574800, 'anna', %s FROM clusters", (reason,)
+        )  # fmt: skip
+    assert [row["reason"] for row in books.json("pause")] == [reason]
+    shown = books.json("pause", "--until", "2099-01-01", "--reason", "x" * 500)
+    assert shown["reason"] == "x" * 500

@@ -140,7 +140,10 @@ def _of_ledger(config: Config, at: Instant) -> OfLedger:
         zone, lately = config.promise.time_zone, at - LOOKED_BACK
         limits = [row for row in allowed.standing(ledger.allowed.entries(), at) if row.allowed.until > lately]
         late = [f"entry {row.entry_id} {why}" for row in limits if (why := allowed.told_late(row, zone))]
-        return OfLedger(steered, term, retained, waiting, ledger.store.standbys(), acknowledged, late)
+        store, cluster_id = ledger.store, ledger.control.cluster_id
+        return OfLedger(
+            steered, term, retained, waiting, store.standbys(), acknowledged, late, store.daemons(cluster_id)
+        )
 
 
 def _print(findings: list[Finding]) -> None:

@@ -318,7 +318,7 @@ def test_a_text_that_no_list_could_show_is_refused(books: Saf, arguments: tuple[
 
 def test_a_long_text_of_an_earlier_version_stays_readable(books: Saf) -> None:
     reason = "an earlier version took this " * 400
-    with by_hand(books.sections["ledger"]["url"]) as connection:
+    with by_hand(str(books.sections["ledger"]["url"])) as connection:
         connection.execute(
             "INSERT INTO pauses (cluster_id, recorded_at, until, actor, reason) "
             "SELECT cluster_id, 1767571200, 1767574800, 'anna', %s FROM clusters", (reason,)

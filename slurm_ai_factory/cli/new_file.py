@@ -64,7 +64,7 @@ def _check_regular(file: Path) -> None:
     if file.is_dir():
         raise ConfigError(f"{file} is a directory; name a file")
     if file.exists() and not file.is_file():
-        raise ConfigError(f"{file} is a device or a pipe; name a file, or leave it out if stdout will do")
+        raise ConfigError(f"{file} is a device or a pipe; name a file")
 
 
 def _replace(part: Path, file: Path) -> None:

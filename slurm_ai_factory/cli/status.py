@@ -200,7 +200,7 @@ def _status(asked: Question, measured: Measurement, reach: Reach) -> dict[str, A
         "held_by_grid": (last["inputs"] if last else {}).get("regional_held_by_grid"),
         "held_by_limit": (last["inputs"] if last else {}).get("regional_held_by_limit"),
         "leader": ledger.store.leader(ledger.control.cluster_id),
-        "daemons": [one._asdict() for one in ledger.store.daemons(ledger.control.cluster_id)],
+        "daemons": [daemon._asdict() for daemon in ledger.store.daemons(ledger.control.cluster_id)],
     }  # fmt: skip
 
 
@@ -363,7 +363,7 @@ def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
 
 def _differing_modes(value: dict[str, Any]) -> str:
     """What is to be said about the modes of the daemons; empty where all are alike."""
-    return modes_differ(RunningDaemon(**one) for one in value["daemons"])
+    return modes_differ(RunningDaemon(**daemon) for daemon in value["daemons"])
 
 
 def _named(name: str, text: str, width: int) -> Iterator[tuple[str, str]]:

@@ -305,7 +305,7 @@ def lease_check(facts: Facts) -> CheckResult:
 @doctor_check("modes", "a daemon that takes over does what its own mode says, not the leader's", ("daemons",))
 def modes_check(facts: Facts) -> CheckResult:
     daemons = facts.daemons or ()
-    others = [f"{one.name} runs in mode {one.mode}" for one in daemons if one.mode is not facts.mode]
+    others = [f"{name} runs in mode {mode}" for name, mode in daemons if mode is not facts.mode]
     apart = f"saf.toml says {facts.mode}; {', '.join(others)}"
     alike = f"{len(daemons) or 'no'} daemon in mode {facts.mode}"
     state = modes_differ(daemons) or (apart if others else alike)

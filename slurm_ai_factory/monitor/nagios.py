@@ -37,7 +37,7 @@ class ServiceCheck(NamedTuple):
 
 WORST = (ServiceState.OK, ServiceState.WARNING, ServiceState.UNKNOWN, ServiceState.CRITICAL)
 """The state of several services together is the last of theirs. What could not be read may be critical: a
-warning that lasts would keep a monitor from telling of it."""
+warning that lasts would keep a monitor from reporting it."""
 
 
 def service_line(check: ServiceCheck) -> str:

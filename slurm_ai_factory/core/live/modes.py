@@ -28,5 +28,5 @@ def modes_differ(daemons: Iterable[RunningDaemon]) -> str:
     ('', '')
     """
     running = sorted(daemons)
-    each = ", ".join(f"{one.name} in mode {one.mode}" for one in running)
-    return f"the daemons run in different modes: {each}" if len({one.mode for one in running}) > 1 else ""
+    each = ", ".join(f"{name} in mode {mode}" for name, mode in running)
+    return f"the daemons run in different modes: {each}" if len({mode for _, mode in running}) > 1 else ""

@@ -24,10 +24,11 @@ DELETE FROM observed o USING observed later WHERE o.db_index = later.db_index AN
 
 -- unlisted --
 -- The ended runs that a whole answer about an interval lists: how many, how many the read lacks, and the newest of them.
+-- By start_at, so that runs after an interval of long ago are not looked at; a run that never started was not charged.
 WITH known AS (
     SELECT r.job_id, r.end_at, EXISTS (SELECT FROM observed o WHERE o.db_index = r.db_index) AS listed
     FROM runs r
-    WHERE r.cluster_id = %(cluster_id)s AND r.end_at > %(since)s AND r.eligible_at < %(until)s
+    WHERE r.cluster_id = %(cluster_id)s AND r.end_at > %(since)s AND r.start_at < %(until)s AND r.eligible_at < %(until)s
         AND r.recorded_at <= %(at)s
 )
 SELECT count(*), count(*) FILTER (WHERE NOT listed), max(end_at) FILTER (WHERE NOT listed),

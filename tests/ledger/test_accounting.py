@@ -604,7 +604,7 @@ def test_an_answer_that_lacks_an_ended_run_says_so_and_a_whole_one_never_does(
     known = {
         one.db_index: one
         for one in as_sacct_lists(first, since + 1, NOW + HOUR)
-        if one.end_at is not None and one in as_sacct_lists(first, T0, NOW)
+        if one.end_at is not None and one.start_at is not None and one in as_sacct_lists(first, T0, NOW)
     }
     with open_ledger(ledger_url, next(clusters)) as ledger:
         ledger.intake.record(as_sacct_lists(first, T0, NOW), T0, NOW, at=NOW)

@@ -33,7 +33,7 @@ class OpenJob(NamedTuple):
 
 
 class Unlisted(NamedTuple):
-    """The runs that an earlier read listed as over, and that a whole answer about their time lists too."""
+    """The runs that are over by an earlier read, which a whole answer about their time lists too."""
 
     known: int = 0
     lacking: int = 0  #: of these, how many the answer does not have

@@ -25,15 +25,14 @@ DELETE FROM observed o USING observed later WHERE o.db_index = later.db_index AN
 -- unlisted --
 -- The ended runs that a whole answer about an interval lists: how many, how many the read lacks, and the newest of them.
 -- By start_at, so that runs after an interval of long ago are not looked at; a run that never started was not charged.
-WITH known AS (
-    SELECT r.job_id, r.end_at, EXISTS (SELECT FROM observed o WHERE o.db_index = r.db_index) AS listed
-    FROM runs r
-    WHERE r.cluster_id = %(cluster_id)s AND r.end_at > %(since)s AND r.start_at < %(until)s AND r.eligible_at < %(until)s
-        AND r.recorded_at <= %(at)s
+WITH known AS MATERIALIZED (
+    SELECT db_index, job_id, end_at FROM runs
+    WHERE cluster_id = %(cluster_id)s AND end_at > %(since)s AND start_at < %(until)s AND eligible_at < %(until)s
+        AND recorded_at <= %(at)s
 )
-SELECT count(*), count(*) FILTER (WHERE NOT listed), max(end_at) FILTER (WHERE NOT listed),
-    (array_agg(job_id ORDER BY end_at DESC, job_id DESC) FILTER (WHERE NOT listed))[:5]
-FROM known
+SELECT (SELECT count(*) FROM known), count(*), max(end_at), (array_agg(job_id ORDER BY end_at DESC, job_id DESC))[:5]
+FROM known k
+WHERE NOT EXISTS (SELECT FROM observed o WHERE o.db_index = k.db_index)
 
 -- put_under_overrides --
 -- Put listed runs under their overrides.

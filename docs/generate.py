@@ -84,6 +84,7 @@ VALUES = {
     "as_zone": "time zone name with whole-hour offset",
     "as_window": "`month`, `quarter`, `half`, `year` or `rolling:30d`",
     "as_instant": "date or ISO 8601 instant; UTC without an offset",
+    "as_start": "date or ISO 8601 instant that Slurm takes; in `promise.time_zone` without an offset",
     "as_positive": "number above 0",
     "as_watts": "tables with `tres`, `watts`, `since` and `source`",
     "as_emissions": "tables with `basis` (`location` or `market`), `grams_per_kwh`, `since` and `source`",

@@ -489,7 +489,7 @@ ANSWERS: Mapping[str, Shape] = {
         ),
         last_read_at=AT, read_overdue=YES_NO, last_decision=null(keys(**RECORDED_DECISION)),
         last_change=null(keys(**DONE)), held_by_grid=null(NUMBER), held_by_limit=null(NUMBER),
-        leader=null(TEXT),
+        leader=null(TEXT), daemons=each(keys(name=TEXT, mode=TEXT)),
         last_foreign_change=null(FOREIGN_CHANGE),
     ),
     "unclassified": rows(**SUBJECT, charge=NUMBER) ,

@@ -122,7 +122,7 @@ def observe(
         further=tuple(further),
         beside=tuple(beside(site, zip(others, further, strict=True), priority, signals, now)),
         earlier=earlier,
-        holds=(*signals.holds, *contradictions(site, rules, signals, question.by_detail(0, groups))),
+        holds=(*signals.holds, *contradictions(site, rules, signals, question.by_detail(0, groups), read)),
         run_charge=usual.run_charge,
         waiting_rows=waiting_rows(rules, signals),
         associations=associations,
@@ -172,10 +172,15 @@ def waiting_rows(rules: Rules, signals: Signals) -> frozenset[str]:
     return frozenset(names)
 
 
-def contradictions(site: Site, rules: Rules, signals: Signals, steered: list[Group]) -> Iterator[Hold]:
-    """Holds where two things that must agree do not: sacct and squeue, what is steered and the rules."""
+def contradictions(
+    site: Site, rules: Rules, signals: Signals, steered: list[Group], read: Read
+) -> Iterator[Hold]:
+    """Holds where two things that must agree do not: sacct, squeue and the ledger; steering and the rules."""
     at, control = signals.diagnostics.at, site.config.control
     conflicts = {} if control.switch else lever.conflicts(rules, control.account, at, steered)
+    kept = site.slurm.slurmdbd().kept_seconds if read.unlisted.lacking else None
+    if hold := cross_check.unlisted_hold(read.unlisted, at, kept):
+        yield hold
     if hold := cross_check.cross_check_hold(site.ledger.accounting.open_jobs(), signals.listed, at):
         yield hold
     if hold := lever.lever_hold(rules, conflicts):

@@ -20,6 +20,7 @@ from slurm_ai_factory import cycle, question
 from slurm_ai_factory.audit import signing
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.live.modes import modes_differ
 from slurm_ai_factory.core.records import DAY, ChangeStatus, Instant
 from slurm_ai_factory.errors import (
     ConfigError,
@@ -81,6 +82,7 @@ class Loop:
     head: Head | None = None  #: of the ledger's chain, as it was seen last
     beat: float = 0.0  #: when the present cycle was due; the next is due one period later
     moved: float = 0.0  #: when a cycle last began or ended
+    differing: str = ""  #: what was said last of the modes of the cluster's daemons
     host_clock: Callable[[], float] = time.time  #: Prometheus has this one, and perhaps not the cluster's
 
     def __post_init__(self) -> None:
@@ -123,6 +125,7 @@ class Loop:
                 self._cycle(site)
                 if self.board.failed != "failed":
                     _beside("the head of the chain was not looked at", lambda: self._keep_head(site))
+                    _beside("the modes were not compared", lambda: self._compare_modes(site))
                 _beside("the metrics were not renewed", self.renew)
                 self._pause(site.ledger.store.touch, standby=self.board.failed == "standby")
 
@@ -154,7 +157,10 @@ class Loop:
     def _cycle(self, site: Site) -> None:
         site = replace(site, laps=Laps(self.stopwatch))
         try:
+            taking_over = self._taking_over(site)
             report = cycle.run(site, self.stopwatch)
+            if taking_over:
+                log.warning("%s; give all daemons the same control.mode", taking_over)
             failed = any(outcome.status is ChangeStatus.FAILED for outcome in report.outcomes)
             log.log(logging.WARNING if failed else logging.INFO, "%s", cycle_sentence(report))
             for rejected in report.gathered.read.new_rejected:
@@ -195,6 +201,22 @@ class Loop:
             key = site.config.ledger.signing_key
             signed = f", signature {signing.head_signature(key, head.entry, head.hash)}" if key else ""
             log.info("head of the ledger's chain: entry %d, %s%s", head.entry, head.hash, signed)
+
+    def _taking_over(self, site: Site) -> str:
+        """What is to be said where this daemon stood by until now, and the leader ran in another mode."""
+        ledger, mode = site.ledger, self.config.control.mode
+        ledger.store.announce_mode(ledger.control.cluster_id, mode)
+        last = ledger.control.last_decision() if self.board.failed == "standby" else None
+        if last is None or last["mode"] == mode:
+            return ""
+        return f"took over in mode {mode}; the leader before, {last['actor']}, ran in mode {last['mode']}"
+
+    def _compare_modes(self, site: Site) -> None:
+        """Say it once where a daemon that may take over, or the leader, runs in another mode."""
+        differing = modes_differ(site.ledger.store.daemons(site.ledger.control.cluster_id))
+        if differing and differing != self.differing:
+            log.warning("%s; give all the same control.mode", differing)
+        self.differing = differing
 
     def _reconcile(self, site: Site) -> None:
         """Once a day, on the day before; a day that was over before the daemon started is left to others."""

@@ -277,14 +277,22 @@ def ask(
     return question.about(window) if window else question
 
 
+STATEMENTS = (
+    "this ledger takes in statements of sites and reads no Slurm; see `saf hub status`, `saf hub share` and "
+    "`saf hub report`"
+)
+
+
+def takes_statements(ledger: Ledger) -> bool:
+    """Whether statements of sites are all that a ledger takes in."""
+    return ledger.accounting.watermark() is None and bool(ledger.hubs.hubs())
+
+
 def watermark(ledger: Ledger, then: Instant | None = None) -> Instant:
     """The instant up to which accounting was read, as known now or then. Raises LedgerError."""
     mark = ledger.accounting.watermark(then)
-    if mark is None and ledger.hubs.hubs():
-        raise LedgerError(
-            "this ledger takes in statements of sites and reads no Slurm; see `saf hub share` and `saf hub "
-            "report`"
-        )
+    if mark is None and takes_statements(ledger):
+        raise LedgerError(STATEMENTS)
     if mark is None and then is not None:
         raise LedgerError(
             f"nothing had been read yet at {windows.iso(then)}; run `saf cycle` or `saf backfill`"

@@ -36,6 +36,9 @@ class Source(Protocol):
     ) -> Iterator[records.Run | records.Rejected]:
         """Every run that was eligible or running in [since, until); keep none before the iteration ends."""
 
+    def slurmdbd(self) -> records.Slurmdbd:
+        """What hides or ends rows of the accounting."""
+
     def federation_id(self) -> int:
         """The cluster's number in its federation; 0 where it is in none."""
 

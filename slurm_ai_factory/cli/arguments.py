@@ -94,6 +94,16 @@ def asked_instant(config: Config, text: str) -> Instant:
         return windows.instant(text, now(), config.promise.time_zone)
 
 
+def asked_start(config: Config, text: str) -> Instant:
+    """The instant at which -S lets Slurm's history begin. Raises UsageError."""
+    first = asked_instant(config, text)
+    with usage_errors("-S"):
+        windows.asked_of_slurm(first)
+        if first >= now():
+            raise ValueError(f"{windows.iso(first)} is in the future; give an instant that has passed")
+    return first
+
+
 def asked_future(config: Config, option: str, text: str) -> Instant:
     """The instant that an option means, which is yet to come. Raises UsageError."""
     instant = asked_instant(config, text)

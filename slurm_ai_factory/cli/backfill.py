@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import click
 
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import asked_instant
+from slurm_ai_factory.cli.arguments import asked_instant, asked_start
 from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.cli.wiring import load_config, opened_site
-from slurm_ai_factory.core.records import Interval
+from slurm_ai_factory.core.records import Instant, Interval
 from slurm_ai_factory.core.words import count
 from slurm_ai_factory.ledger import LONG
 from slurm_ai_factory.steps import clocks, reading
@@ -32,23 +32,30 @@ def backfill_command(since: str, until: str | None, again: bool) -> None:
     run beside the daemon.
     """
     config = load_config()
+    first, end = asked_start(config, since), asked_instant(config, until or "now")
+    _check_order(first, end)
     with opened_site(config, limits=LONG) as site:
         at = clocks.cluster_now(site)
-        first = asked_instant(config, since)
-        # Only cycles read up to now: such a read says which runs are open.
-        last = min(at - 1, asked_instant(config, until or "now"))
-        if first >= last:
-            raise click.UsageError(
-                f"the end of the interval, {output.when(last)}, is not after its start; it ends now at the "
-                "latest"
-            )
+        last = min(at - 1, end)  # only cycles read up to now: such a read says which runs are open
+        _check_order(first, last)
         intervals = [(first, last)] if again else site.ledger.accounting.gaps(first, last)
         with _bar(intervals) as progress:
             read = reading.read_intervals(
                 site.slurm, site.ledger, intervals, at=at, usual=config.slurm.read_window, progress=progress
             )
         site.ledger.intake.record_events(*site.slurm.events(first, last), at)
+        kept = site.slurm.slurmdbd().kept_seconds if read.unlisted.lacking else None
+    if wrong := read.unlisted.sentence(at, kept):
+        output.say(f"warning: {wrong}; the ledger keeps them as they were", err=True)
     _answer(intervals, read)
+
+
+def _check_order(first: Instant, last: Instant) -> None:
+    """Raise UsageError for an interval without a second in it."""
+    if first >= last:
+        raise click.UsageError(
+            f"the end of the interval, {output.when(last)}, is not after its start; it ends now at the latest"
+        )
 
 
 @contextmanager

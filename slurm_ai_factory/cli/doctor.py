@@ -23,6 +23,7 @@ from slurm_ai_factory.core.words import count
 from slurm_ai_factory.doctor import checks, gather
 from slurm_ai_factory.doctor.facts import OK, Facts, Finding
 from slurm_ai_factory.doctor.gather import OfLedger
+from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.steps.keeping import LOOKED_BACK
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
@@ -108,9 +109,23 @@ def finding_value(finding: Finding) -> dict[str, Any]:
 
 
 def facts_now(config: Config) -> Facts:
-    """What every check looks at now. Raises SlurmError."""
-    user = identity.user_name()
-    return gather.gather_facts(config, slurm_of(config), now, user, lambda at: _of_ledger(config, at))
+    """What every check looks at now. Raises SlurmError, and LedgerError where sites state days instead."""
+    user, slurm = identity.user_name(), slurm_of(config)
+    try:
+        return gather.gather_facts(config, slurm, now, user, lambda at: _of_ledger(config, at))
+    except SlurmError as error:
+        if _only_statements(config):
+            raise LedgerError(question.STATEMENTS) from error
+        raise
+
+
+def _only_statements(config: Config) -> bool:
+    """Whether statements of sites are all that the ledger takes in; False where it cannot be asked."""
+    try:
+        with opened_ledger(config, admit=None) as ledger:
+            return question.takes_statements(ledger)
+    except LedgerError:
+        return False
 
 
 def _of_ledger(config: Config, at: Instant) -> OfLedger:
@@ -125,7 +140,10 @@ def _of_ledger(config: Config, at: Instant) -> OfLedger:
         zone, lately = config.promise.time_zone, at - LOOKED_BACK
         limits = [row for row in allowed.standing(ledger.allowed.entries(), at) if row.allowed.until > lately]
         late = [f"entry {row.entry_id} {why}" for row in limits if (why := allowed.told_late(row, zone))]
-        return OfLedger(steered, term, retained, waiting, ledger.store.standbys(), acknowledged, late)
+        store, cluster_id = ledger.store, ledger.control.cluster_id
+        return OfLedger(
+            steered, term, retained, waiting, store.standbys(), acknowledged, late, store.daemons(cluster_id)
+        )
 
 
 def _print(findings: list[Finding]) -> None:

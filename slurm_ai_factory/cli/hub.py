@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ import click
 from slurm_ai_factory import question
 from slurm_ai_factory.audit import signing
 from slurm_ai_factory.cli import arguments, output
-from slurm_ai_factory.cli.new_file import write_text
+from slurm_ai_factory.cli.new_file import writable_directory, write_text
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config, values
@@ -25,7 +26,7 @@ from slurm_ai_factory.core.programme.hubs import Hub, HubKey, HubTerm, day_state
 from slurm_ai_factory.core.records import DAY, Instant
 from slurm_ai_factory.core.tres import Resource
 from slurm_ai_factory.core.words import count
-from slurm_ai_factory.errors import ConfigError, LedgerError, RefusedError, SafError
+from slurm_ai_factory.errors import ConfigError, LedgerError, RefusedError
 from slurm_ai_factory.language import LANGUAGES
 from slurm_ai_factory.ledger import Ledger, unasked
 from slurm_ai_factory.report.hub_page import hub_page
@@ -252,13 +253,10 @@ def hub_status(then: str | None) -> None:
 @click.option("-o", "--output", "directory", required=True, metavar="DIR", help="Write the files here.")
 def hub_report(window: str | None, languages: tuple[str, ...], then: str, directory: str) -> None:
     """Write the report over all sites, for readers outside; it names no persons and shows no small cells."""
-    answer = _asked(window, then)
+    place, answer = writable_directory(Path(directory)), _asked(window, then)
     name = f"{answer.config.cluster.name}-hubs-{answer.window.name.replace(':', '-')}"
     labels = answer.config.codes(()).municipalities
-    files = [
-        write_text(Path(directory), f"{name}.{code}.html", hub_page(answer, code, labels))
-        for code in languages
-    ]
+    files = [write_text(place, f"{name}.{code}.html", hub_page(answer, code, labels)) for code in languages]
     output.reply({"files": files}, *(f"wrote {file}" for file in files))
 
 
@@ -359,20 +357,12 @@ def _written(directory: Path, key: Path, statement: day_statement.DayStatement) 
         statement, statement.digest, signing.signature(key, day_statement.signed_message(statement.digest))
     )
     names = statement.site, statement.cluster, _date(statement.day), str(statement.revision)
-    file, text = directory / f"{'+'.join(names)}.json", signed.text()
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
+    name, text = f"{'+'.join(names)}.json", signed.text()
+    file = writable_directory(directory) / name
+    with suppress(OSError):
         if file.is_file() and file.read_text(encoding="ascii", errors="replace") == text:
             return None
-        started = directory / f".{file.name}.{os.getpid()}"
-        try:
-            started.write_text(text, encoding="ascii")
-            started.replace(file)
-        finally:
-            started.unlink(missing_ok=True)
-    except OSError as error:
-        raise SafError(f"cannot write {file}: {error.strerror}") from error
-    return file
+    return Path(write_text(directory, name, text))
 
 
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:

@@ -137,16 +137,20 @@ def meter_end(meter: str, kind: str, ended: str | None, in_use: bool, reason: st
 
 
 @meter_group.command("retired")
-def meter_retired() -> None:
-    """List the meters that were taken out of use or put back; the newest row of a meter counts."""
+@click.option("--all", "every", is_flag=True, help="Include earlier rows, and meters that are in use again.")
+def meter_retired(every: bool) -> None:
+    """List the meters that are out of use. The newest row of a meter counts."""
     with opened_ledger(load_config()) as ledger:
-        rows = [
-            {**row, "ended_at": output.when(row["ended_at"]), "recorded_at": output.when(row["recorded_at"])}
-            for row in ledger.meters.end_rows()
-        ]
+        kept = ledger.meters.end_rows()
+    newest = {(row["kind"], row["meter"]): row for row in kept}
+    rows = [
+        {**row, "ended_at": output.when(row["ended_at"]), "recorded_at": output.when(row["recorded_at"])}
+        for row in (kept if every else newest.values())
+        if every or row["ended_at"] is not None
+    ]
     columns = ("entry", "kind", "meter", "ended_at", "reason", "actor", "recorded_at")
     cells = [[output.cell(row[name]) for name in columns] for row in rows]
-    output.table(columns, cells, rows, "no meter was taken out of use")
+    output.table(columns, cells, rows, "no meter is out of use")
 
 
 @meter_group.command("place")

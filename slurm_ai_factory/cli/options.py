@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from slurm_ai_factory.config.clusters import ALL
-from slurm_ai_factory.core.escaped import is_hidden
+from slurm_ai_factory.core.escaped import is_hidden, too_long
 
 
 @dataclass(slots=True)
@@ -63,6 +63,10 @@ _FLAGS = {
 }
 
 
+ANY_LENGTH = ("DIR", "URL", "PROMQL", "LIST", "KEY=NAMES", "OPTIONS")
+"""Placeholders of values that are lists, expressions or places."""
+
+
 def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> None:
     """Remember a value, wherever on the line it was typed; the environment sets only what was not typed."""
     name, typed = str(parameter.name), context.meta.setdefault(__name__, set())
@@ -102,7 +106,7 @@ class SafCommand(click.Command):
         self.params += _common()
 
     def invoke(self, context: click.Context) -> Any:
-        """Refuse empty and unprintable values: they are recorded, and printed where a shell reads them."""
+        """Refuse empty, long and unprintable values: they are recorded, and shells may read them."""
         if chosen.json and chosen.csv:
             raise click.UsageError("give either --json or --csv", context)
         for parameter in self.params:
@@ -110,8 +114,10 @@ class SafCommand(click.Command):
             values = value if isinstance(value, tuple) else (value,)
             if "" in values and parameter.get_default(context) != "":
                 raise click.UsageError(f"{name} is empty; give it a value, or leave it out", context)
-            text = "".join(each for each in values if isinstance(each, str))
-            if hidden := next(filter(is_hidden, text), ""):
+            texts = [each for each in values if isinstance(each, str)]
+            if parameter.metavar not in ANY_LENGTH and (long := next(filter(None, map(too_long, texts)), "")):
+                raise click.UsageError(f"{name} {long}", context)
+            if hidden := next(filter(is_hidden, "".join(texts)), ""):
                 raise click.UsageError(
                     f"{name} has the character {ord(hidden):#06x}, which cannot be printed", context
                 )

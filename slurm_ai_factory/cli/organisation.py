@@ -16,6 +16,7 @@ from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
 from slurm_ai_factory.cli.arguments import asked_day, asked_reason, reason_option, usage_errors, warn_of_names
 from slurm_ai_factory.cli.clusters import EachCommand
+from slurm_ai_factory.cli.new_file import replaced_file
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config
@@ -189,11 +190,8 @@ def organisation_export(links: bool, file: Path | None) -> None:
     cells = [[row[name] for name in columns] for row in rows]
     if file is None:
         return output.write_csv(sys.stdout, columns, cells)
-    try:
-        with file.open("w", encoding="utf-8", newline="") as opened:
-            output.write_csv(opened, columns, cells)
-    except OSError as error:
-        raise LedgerError(f"cannot write {file}: {error.strerror}") from error
+    with replaced_file(file) as part, part.open("w", encoding="utf-8", newline="") as opened:
+        output.write_csv(opened, columns, cells)
     return output.reply({}, f"wrote {file}: {count(len(cells), 'entry', 'entries')}")
 
 

@@ -15,10 +15,17 @@ from slurm_ai_factory.audit import books
 from slurm_ai_factory.audit.reconcile import ExplainedRow, ReconciledRow, Reconciliation, reconcile
 from slurm_ai_factory.audit.theirs import OtherBook, compare_with
 from slurm_ai_factory.cli import output
-from slurm_ai_factory.cli.arguments import asked_instant, warn_of_gaps
+from slurm_ai_factory.cli.arguments import asked_instant, asked_start, warn_of_gaps
 from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.options import chosen
-from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger, slurm_of
+from slurm_ai_factory.cli.wiring import (
+    check_answers,
+    current_actor,
+    load_config,
+    now,
+    opened_ledger,
+    slurm_of,
+)
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import charge
 from slurm_ai_factory.core.records import Charge, Instant, Interval, Window
@@ -58,7 +65,7 @@ def reconcile_command(since: str, until: str, every: bool, like: str | None) -> 
         )
     with opened_ledger(config) as ledger:
         slurm = slurm_of(config)
-        slurm.priority_config()
+        check_answers(slurm, ledger)
         result = reconcile(
             books.books_between(slurm, ledger, first, last, at=at, usual=config.slurm.read_window)
         )
@@ -112,7 +119,7 @@ def _like(config: Config, book: OtherBook, window: Window, every: bool) -> None:
 
 def _whole_hours(config: Config, since: str, until: str, at: Instant) -> Interval:
     """The interval in whole hours that are over: sreport knows no others. Raises UsageError."""
-    begin, end = (asked_instant(config, text) for text in (since, until))
+    begin, end = asked_start(config, since), asked_instant(config, until)
     if end <= begin:
         raise click.UsageError(
             f"the end of the interval, {output.when(end)}, is not after its start; without -E it ends with "

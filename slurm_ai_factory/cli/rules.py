@@ -15,6 +15,7 @@ from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import load_config, now, opened_books, opened_ledger, slurm_of
 from slurm_ai_factory.config import Config
+from slurm_ai_factory.core.control.lever import Lever
 from slurm_ai_factory.core.measure import judgement, outlook
 from slurm_ai_factory.core.records import HOUR, Charge, Measurement, Subject, Window
 from slurm_ai_factory.core.rules import rule_check
@@ -45,8 +46,9 @@ def rules_check(offline: bool) -> None:
     """
     config = load_config()
     with opened_ledger(config) as ledger:
-        checked = _check(config, ledger, offline)
-        steered = question.lever_of(question.ask(config, ledger), now())
+        alone = question.takes_statements(ledger)  # then nothing is steered either
+        checked = _check(config, ledger, offline or alone)
+        steered = Lever() if alone else question.lever_of(question.ask(config, ledger), now())
     if chosen.json:
         output.emit(
             {

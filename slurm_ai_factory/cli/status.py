@@ -31,6 +31,7 @@ from slurm_ai_factory.core.control import lever
 from slurm_ai_factory.core.control.foreign import ForeignChange
 from slurm_ai_factory.core.control.lever import Reach
 from slurm_ai_factory.core.control.reasons import HOLDS
+from slurm_ai_factory.core.live.modes import RunningDaemon, modes_differ
 from slurm_ai_factory.core.measure import outlook
 from slurm_ai_factory.core.measure.assessment import Assessment, assess
 from slurm_ai_factory.core.measure.figures import FIGURES, Unit
@@ -107,6 +108,7 @@ def status_command(watch: bool, every: int, check: bool) -> None:
     Exit codes with --check: 0 OK. 1 WARNING: the share is below its floor, a further promise is at risk,
     control is on hold, or part of the window was not read or is unclassified. 2 CRITICAL: the floor is at
     risk, or the ledger is stale. 3 UNKNOWN: the ledger or the configuration cannot be read.
+    Of several clusters the worst counts: 2, then 3, 1 and 0; the line names the state of each.
     """
     if check:
         if watch or chosen.json or chosen.csv:
@@ -238,6 +240,7 @@ def _status(asked: Question, measured: Measurement, reach: Reach) -> dict[str, A
         "held_by_grid": (last["inputs"] if last else {}).get("regional_held_by_grid"),
         "held_by_limit": (last["inputs"] if last else {}).get("regional_held_by_limit"),
         "leader": ledger.store.leader(ledger.control.cluster_id),
+        "daemons": [daemon._asdict() for daemon in ledger.store.daemons(ledger.control.cluster_id)],
     }  # fmt: skip
 
 
@@ -402,6 +405,7 @@ def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
             for key, what in HELD_FOR.items()
             if value[key]
         },
+        **({"modes": differing} if (differing := _differing_modes(value)) else {}),
         **({"lever": lever_text} if (lever_text := _lever_text(value["lever"])) else {}),
     }
     for name, text in rows.items():
@@ -413,6 +417,11 @@ def _last(value: dict[str, Any], width: int) -> Iterator[StyledLine]:
     )
     for label, line in _named("holds", holds or "none", width):
         yield label, output.styled(line, fg="red", bold=True) if holds else line
+
+
+def _differing_modes(value: dict[str, Any]) -> str:
+    """What is to be said about the modes of the daemons; empty where all are alike."""
+    return modes_differ(RunningDaemon(**daemon) for daemon in value["daemons"])
 
 
 def _named(name: str, text: str, width: int) -> Iterator[tuple[str, str]]:

@@ -21,7 +21,7 @@ from slurm_ai_factory.cli.options import chosen
 from slurm_ai_factory.config import Clusters, Config
 from slurm_ai_factory.config.clusters import ALL
 from slurm_ai_factory.core.programme import persons
-from slurm_ai_factory.errors import ConfigError
+from slurm_ai_factory.errors import ConfigError, LedgerError, SlurmError
 from slurm_ai_factory.ledger import Ledger, Limits, Store, embedded, open_ledger
 from slurm_ai_factory.slurm import Slurm
 from slurm_ai_factory.slurm.commands import Commands
@@ -125,6 +125,16 @@ def slurm_of(config: Config, before_each: Callable[[], object] = bool) -> Slurm:
     return LibrarySlurm(config.cluster.name, commands, library)
 
 
+def check_answers(slurm: Slurm, ledger: Ledger) -> None:
+    """Raise SlurmError where Slurm does not answer; LedgerError where there is none, as sites state days."""
+    try:
+        slurm.priority_config()
+    except SlurmError as error:
+        if question.takes_statements(ledger):
+            raise LedgerError(question.STATEMENTS) from error
+        raise
+
+
 def current_actor() -> str:
     """Who runs this command, for the history."""
     return persons.actor(identity.signs(), socket.gethostname(), chosen.person or "")
@@ -156,6 +166,8 @@ def opened_site(
     limits = limits or Limits(config.ledger.timeout, idle=config.leader_silence())
     with opened_ledger(config, limits, admit=slurm.priority_config) as ledger:
         opened.append(ledger)
+        if question.takes_statements(ledger):
+            check_answers(slurm, ledger)
         yield Site(config, slurm, ledger, now, wait, who())
 
 

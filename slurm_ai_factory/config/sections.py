@@ -134,7 +134,7 @@ class SlurmSection:
         "5s",
     )
     since: str | None = _key(
-        values.as_instant, "where reading accounting starts; by default at the start of the window", None
+        values.as_start, "where reading accounting starts; by default at the start of the window", None
     )
     overlap: int = _key(
         values.as_seconds, "how much accounting every cycle reads again, to find late records", "1h"

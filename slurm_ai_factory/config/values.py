@@ -249,6 +249,13 @@ def as_instant(value: object) -> str:
     return typed
 
 
+def as_start(value: object) -> str:
+    """A date or instant that Slurm takes, kept like any other."""
+    typed = as_instant(value)
+    windows.asked_of_slurm(windows.instant(typed, 0, ZoneInfo("Etc/GMT-14")))  # the earliest of all zones
+    return typed
+
+
 def as_day(value: object) -> str:
     """A date, kept as it is typed until the time zone is known."""
     if type(value) is date or (isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value)):

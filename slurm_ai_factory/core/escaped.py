@@ -25,6 +25,20 @@ def is_hidden(sign: str) -> bool:
     return category(sign) in _HIDDEN
 
 
+MOST_CHARACTERS = 500
+"""Of a text that a person gives to be recorded: more does not fit where lists and reports show it."""
+
+
+def too_long(text: str) -> str:
+    """Why a text is too long to be recorded; empty where it is not.
+
+    >>> too_long("x" * 500), too_long("x" * 10_000)
+    ('', 'has 10,000 characters; give at most 500')
+    """
+    long = len(text) > MOST_CHARACTERS
+    return f"has {len(text):,} characters; give at most {MOST_CHARACTERS}" if long else ""
+
+
 def for_terminal(text: str, keep: str = "") -> str:
     r"""A text for one line of a terminal, a log, a label; ``keep`` are characters that may stay hidden.
 

@@ -22,6 +22,10 @@ LONGEST = 36525 * 24 * HOUR
 """A window has an entry for each of its hours: 100 years are a million."""
 
 
+FIRST_OF_SLURM = 1_000_000
+"""Slurm's commands take no earlier instant (parse_time.c: parse_time)."""
+
+
 def duration(text: str) -> int:
     """Seconds in ``30d``, ``12h``, ``5m``, ``90s`` or plain seconds.
 
@@ -78,6 +82,18 @@ def reachable(text: str, at: Instant) -> Instant:
     """
     if not -LONGEST < at < 70 * LONGEST:
         raise ValueError(f"{text!r} is too far away: give an instant after 1870 and before 8970")
+    return at
+
+
+def asked_of_slurm(at: Instant) -> Instant:
+    """The instant, if Slurm's commands take it. Raises ValueError.
+
+    >>> asked_of_slurm(0)
+    Traceback (most recent call last):
+    ValueError: 1970-01-01T00:00:00Z is too early: Slurm takes no instant before 1970-01-12T13:46:40Z
+    """
+    if at < FIRST_OF_SLURM:
+        raise ValueError(f"{iso(at)} is too early: Slurm takes no instant before {iso(FIRST_OF_SLURM)}")
     return at
 
 

@@ -30,7 +30,7 @@ CHECKS: tuple[Check, ...] = (
     accounting.capacity_check, accounting.retention_check,
     accounting.source_check, accounting.usage_digits_check, defects.known_defects_check,
     accounting.proposals_check, accounting.energy_check, accounting.standbys_check, control.scheduler_check,
-    control.backfill_depth_check, control.lease_check, control.limits_check,
+    control.backfill_depth_check, control.lease_check, control.modes_check, control.limits_check,
     accounting.acknowledgements_check,
 )  # fmt: skip
 

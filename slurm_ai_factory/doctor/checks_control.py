@@ -13,6 +13,7 @@ from slurm_ai_factory.core.control.lever import Lever
 from slurm_ai_factory.core.control.switch import WEIGHTS
 from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.live import authority, health
+from slurm_ai_factory.core.live.modes import modes_differ
 from slurm_ai_factory.core.records import PARENT_SHARES, Association, LeverKind, Mode, SwitchNow
 from slurm_ai_factory.doctor.facts import OK, PROBLEM, WARNING, CheckResult, Facts, doctor_check, want
 
@@ -299,6 +300,17 @@ def lease_check(facts: Facts) -> CheckResult:
     wanted = "a lease in mode enforce, after which saf-release.timer restores the baseline"
     fix = 'set control.lease = "1d", then: systemctl enable --now saf-release.timer'
     return want(facts.mode is not Mode.ENFORCE or bool(facts.lease), WARNING, state, wanted, fix)
+
+
+@doctor_check("modes", "a daemon that takes over does what its own mode says, not the leader's", ("daemons",))
+def modes_check(facts: Facts) -> CheckResult:
+    daemons = facts.daemons or ()
+    others = [f"{name} runs in mode {mode}" for name, mode in daemons if mode is not facts.mode]
+    apart = f"saf.toml says {facts.mode}; {', '.join(others)}"
+    alike = f"{len(daemons) or 'no'} daemon in mode {facts.mode}"
+    state = modes_differ(daemons) or (apart if others else alike)
+    fix = "set the same control.mode in each saf.toml; then on each machine: systemctl reload saf"
+    return want(not others, WARNING, state, "every daemon of the cluster in the mode of saf.toml", fix)
 
 
 @doctor_check(

@@ -15,6 +15,7 @@ from slurm_ai_factory.core.live import rights
 from slurm_ai_factory.core.live.bounds import NativeLimits
 from slurm_ai_factory.core.live.demand import Queued
 from slurm_ai_factory.core.live.health import Diagnostics
+from slurm_ai_factory.core.live.modes import RunningDaemon
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.tres import Count
 from slurm_ai_factory.ledger.store import Standbys
@@ -113,6 +114,7 @@ class Facts:
     lease: int | None = None  #: control.lease
     proposals: int | None = None  #: waiting for a second person; None where the ledger cannot be read
     late_limits: Sequence[str] | None = None  #: of the grid, lately or to come; None if it cannot be read
+    daemons: Sequence[RunningDaemon] | None = None  #: that run now; None if the ledger cannot be read
     standbys: Standbys | None = None  #: of the ledger; None where the ledger cannot be read
     acknowledgements: Mapping[str, records.Acknowledgement] = field(
         default_factory=dict

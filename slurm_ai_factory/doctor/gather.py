@@ -17,6 +17,7 @@ from slurm_ai_factory.core.control.level import ROOT
 from slurm_ai_factory.core.control.lever import Lever, conflict_sentence, conflicts, lever_remedy
 from slurm_ai_factory.core.energy.keeping import GridMode
 from slurm_ai_factory.core.live.health import Diagnostics
+from slurm_ai_factory.core.live.modes import RunningDaemon
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.programme.terms import Term
 from slurm_ai_factory.core.records import DAY, Acknowledgement, Instant, LeverKind, Run
@@ -31,7 +32,7 @@ LOOK_BACK = 30 * 86400
 """How far back other users' changes of the steered rows are looked for, in seconds."""
 
 
-LEDGER_ALONE = ("retained", "proposals", "standbys", "acknowledgements", "late_limits")
+LEDGER_ALONE = ("retained", "proposals", "standbys", "acknowledgements", "late_limits", "daemons")
 """Facts that are taken from ``OfLedger`` as they are."""
 
 
@@ -45,6 +46,7 @@ class OfLedger(NamedTuple):
     standbys: Standbys  #: of its server
     acknowledgements: Mapping[str, Acknowledgement]  #: the newest of each check
     late_limits: Sequence[str]  #: limits of the grid, lately or to come, that were known too late
+    daemons: Sequence[RunningDaemon]  #: that run now
 
 
 def gather_facts(
@@ -100,7 +102,9 @@ def _known(
         return of_ledger(at), {}
     except LedgerError as error:
         retained = ("retained",) if config.privacy.retention().asked else ()
-        return None, dict.fromkeys(("promise", "acknowledgements", "late_limits", *retained), str(error))
+        return None, dict.fromkeys(
+            ("promise", "acknowledgements", "late_limits", "daemons", *retained), str(error)
+        )
 
 
 def _configured(config: Config, now: Instant) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from slurm_ai_factory.core.live.cross_check import Unlisted
 from slurm_ai_factory.core.records import DAY, Association, Instant, Outage, Rejected, Run, Size
 from slurm_ai_factory.core.windows import iso
 from slurm_ai_factory.errors import LedgerError
@@ -65,6 +66,7 @@ class ReadResult(NamedTuple):
     rejected: tuple[Rejected, ...]  #: every line skipped in this read
     states: frozenset[str]
     new_rejected: tuple[Rejected, ...] = ()  #: of these, the lines that no earlier read had
+    unlisted: Unlisted = Unlisted()
 
 
 class Withdrawn(NamedTuple):
@@ -141,6 +143,7 @@ class Intake:
             new_rejected = self.put_aside(listed.rejected, at)
             if listed.repeated:
                 self.store.do("keep_told_last")
+            unlisted = self._unlisted(key | {"since": since, "until": until}, len(listed.rejected))
             (read_id,) = self.store.one("next_read") or (0,)
             with self.store.pipeline():
                 new, changed = self._restate(key | {"read_id": read_id})
@@ -155,7 +158,7 @@ class Intake:
                 if gone:  # after the read is there: a run is missing since a read that did not list it
                     self.store.do("mark_missing", **key, gone=gone)
         states = frozenset(listed.states)
-        return ReadResult(runs, new, changed, tuple(listed.rejected), states, new_rejected)
+        return ReadResult(runs, new, changed, tuple(listed.rejected), states, new_rejected, unlisted)
 
     def put_aside(self, rejected: Iterable[Rejected], at: Instant) -> tuple[Rejected, ...]:
         """Keep unparsable lines, each once; those that no earlier read had."""
@@ -186,6 +189,11 @@ class Intake:
         for query in RESTATE if changed else ADD if new else ():
             self.store.do(query)
         return new, changed
+
+    def _unlisted(self, key: Mapping[str, object], rejected: int) -> Unlisted:
+        """The ended runs that the staged read should list; each line that cannot be read may be one."""
+        known, lacking, newest, jobs = self.store.one("unlisted", **key) or (0, 0, None, None)
+        return Unlisted(known, lacking, newest, tuple(jobs)) if lacking > rejected else Unlisted(known)
 
     def _gone(self, key: Mapping[str, object], listed: Listed) -> list[int]:
         """The open runs that the read did not list."""

@@ -22,6 +22,18 @@ FROM STDIN
 -- Keep the last row of a run that a read lists more than once.
 DELETE FROM observed o USING observed later WHERE o.db_index = later.db_index AND o.ctid < later.ctid
 
+-- unlisted --
+-- The ended runs that a whole answer about an interval lists: how many, how many the read lacks, and the newest of them.
+-- By start_at, so that runs after an interval of long ago are not looked at; a run that never started was not charged.
+WITH known AS MATERIALIZED (
+    SELECT db_index, job_id, end_at FROM runs
+    WHERE cluster_id = %(cluster_id)s AND end_at > %(since)s AND start_at < %(until)s AND eligible_at < %(until)s
+        AND recorded_at <= %(at)s
+)
+SELECT (SELECT count(*) FROM known), count(*), max(end_at), (array_agg(job_id ORDER BY end_at DESC, job_id DESC))[:5]
+FROM known k
+WHERE NOT EXISTS (SELECT FROM observed o WHERE o.db_index = k.db_index)
+
 -- put_under_overrides --
 -- Put listed runs under their overrides.
 UPDATE observed o SET override = v.override FROM overridden_runs v

@@ -19,7 +19,8 @@ from psycopg.pq import TransactionStatus
 from psycopg.pq.abc import PGconn
 from psycopg.types.json import Jsonb
 
-from slurm_ai_factory.core.records import FOREVER, Instant
+from slurm_ai_factory.core.live.modes import RunningDaemon
+from slurm_ai_factory.core.records import FOREVER, Instant, Mode
 from slurm_ai_factory.errors import LedgerError
 from slurm_ai_factory.ledger import rights, sql
 from slurm_ai_factory.ledger.connection import (
@@ -50,6 +51,10 @@ COPIED = 10_000
 
 BLOCK = 2**24
 """Bytes of a COPY in memory at a time."""
+
+
+MODE_KEYS = {Mode.OBSERVE: 7351, Mode.ADVISE: 7352, Mode.ENFORCE: 7353}
+"""The lock that a daemon shares with the others of its mode: it ends with the session, as the daemon does."""
 
 
 class Standbys(NamedTuple):
@@ -284,6 +289,16 @@ class Store:
         """The standbys of the server: those that the url names, or those that follow it now."""
         streaming, awaited = self.one("standbys") or (0, False)
         return Standbys(max(len(hosts_of(parts_of(self.url))) - 1, streaming), awaited)
+
+    def announce_mode(self, cluster_id: int, mode: Mode) -> None:
+        """Let others see in which mode this daemon runs on the cluster, for as long as it is connected."""
+        self.one("announce_mode", cluster_id=cluster_id, key=MODE_KEYS[mode])
+
+    def daemons(self, cluster_id: int) -> list[RunningDaemon]:
+        """The daemons of the cluster that are connected now: the leader, and those that stand by."""
+        modes = {key: mode for mode, key in MODE_KEYS.items()}
+        rows = self.all("daemons", cluster_id=cluster_id, keys=list(modes))
+        return [RunningDaemon(name, modes[key]) for name, key in rows]
 
     def leader(self, cluster_id: int) -> str | None:
         """The process that is the writer for the cluster now: saf@host:pid."""

@@ -38,6 +38,18 @@ SELECT a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.classid = 7341 AND l.objid = %(cluster_id)s AND l.granted
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 
+-- announce_mode --
+-- Let others see in which mode the daemon of this session runs, for as long as the session lasts.
+SELECT pg_try_advisory_lock_shared(%(key)s, %(cluster_id)s) WHERE NOT EXISTS (
+    SELECT FROM pg_locks WHERE locktype = 'advisory' AND classid = %(key)s AND objid = %(cluster_id)s AND pid = pg_backend_pid()
+)
+
+-- daemons --
+-- The daemons of a cluster that run now, and the key of the mode of each.
+SELECT a.application_name, l.classid::integer FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.classid = ANY(%(keys)s) AND l.objid = %(cluster_id)s AND l.granted
+    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+
 -- end_silent_leader --
 -- End the session that holds the writer's lock where it has stood still for so long inside a COPY: PostgreSQL applies none
 -- of its own timeouts while it waits for rows.

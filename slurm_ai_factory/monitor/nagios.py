@@ -35,8 +35,9 @@ class ServiceCheck(NamedTuple):
     performance: str = ""
 
 
-WORST = (ServiceState.OK, ServiceState.UNKNOWN, ServiceState.WARNING, ServiceState.CRITICAL)
-"""The state of several services together is the last of theirs: max_state_alt of the guidelines."""
+WORST = (ServiceState.OK, ServiceState.WARNING, ServiceState.UNKNOWN, ServiceState.CRITICAL)
+"""The state of several services together is the last of theirs. What could not be read may be critical: a
+warning that lasts would keep a monitor from reporting it."""
 
 
 def service_line(check: ServiceCheck) -> str:
@@ -51,6 +52,9 @@ def checked_together(checks: Mapping[str, ServiceCheck]) -> ServiceCheck:
     >>> ok, away = ServiceCheck(ServiceState.OK, "fine.", "age=1s"), ServiceCheck(ServiceState.UNKNOWN, "no.")
     >>> service_line(checked_together({"gpu": ok, "cpu": away}))
     'SAF UNKNOWN - cpu: UNKNOWN, no; gpu: OK, fine | gpu.age=1s'
+    >>> late = ServiceCheck(ServiceState.WARNING, "late.")
+    >>> service_line(checked_together({"gpu": late, "cpu": away}))
+    'SAF UNKNOWN - cpu: UNKNOWN, no; gpu: WARNING, late'
     """
     ordered = sorted(checks.items(), key=lambda check: WORST.index(check[1].state), reverse=True)
     return ServiceCheck(

@@ -189,6 +189,10 @@ class ModelSlurm:
         """The model has nothing that cannot be read."""
         return []
 
+    def slurmdbd(self) -> records.Slurmdbd:
+        """Nothing hides rows, and none is purged."""
+        return records.Slurmdbd((), None, None)
+
     def federation_id(self) -> int:
         """The model is in no federation."""
         return 0

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core.charge import chargeable
 from slurm_ai_factory.core.federation import counted_here, needs_own_number
+from slurm_ai_factory.core.live.cross_check import Unlisted
 from slurm_ai_factory.core.pace import Pace
 from slurm_ai_factory.core.records import STATES, Instant, Interval, Rejected, Run
 from slurm_ai_factory.errors import SlurmTooMuchError
@@ -51,6 +52,7 @@ class Read(NamedTuple):
     rejected: tuple[Rejected, ...] = ()
     unknown_states: tuple[str, ...] = ()  #: states that no known Slurm has; their runs count like any other
     new_rejected: tuple[Rejected, ...] = ()  #: of the rejected, those that no read had before
+    unlisted: Unlisted = Unlisted()  #: ended runs that an earlier read listed
 
     def plus(self, result: ReadResult) -> Read:
         """With one more interval."""
@@ -60,6 +62,7 @@ class Read(NamedTuple):
             self.rejected + result.rejected,
             tuple(sorted({*self.unknown_states, *result.states} - STATES)),
             self.new_rejected + result.new_rejected,
+            self.unlisted.plus(result.unlisted),
         )
 
 

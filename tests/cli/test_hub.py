@@ -33,6 +33,7 @@ from slurm_ai_factory.core.records import DAY, HOUR, Run, Size, Subject
 from slurm_ai_factory.ledger import open_ledger
 from tests.cli.conftest import PLANT, UMCG, civil, link
 from tests.conftest import by_hand, new_ledger
+from tests.end_to_end.running import running
 from tests.saf import Saf
 
 FIRST = 1767571200
@@ -313,8 +314,20 @@ def programme(postgresql: str, tmp_path: Path) -> Iterator[tuple[Saf, Path]]:
 
 
 def test_a_programme_is_not_sent_to_a_slurm_that_it_does_not_have(programme: tuple[Saf, Path]) -> None:
-    for command in (("share",), ("unclassified",), ("report", "--window", "2026-01", "-o", ".")):
-        assert "reads no Slurm; see `saf hub share` and" in programme[0].run(*command, code=1).stderr
+    sentence = "reads no Slurm; see `saf hub status`, `saf hub share` and `saf hub report`"
+    for command in (("share",), ("unclassified",), ("report", "--window", "2026-01", "-o", "."),
+                    ("cycle",), ("plan",), ("doctor",), ("reconcile",), ("backfill", "-S", SINCE),
+                    ("ledger", "withdraw", "--since", SINCE, "--reason", "wrong")):  # fmt: skip
+        said = programme[0].run(*command, code=1).stderr
+        assert sentence in said
+        assert "scontrol" not in said
+    with running(programme[0]) as daemon:
+        assert "no cycle" in daemon.says(sentence)
+
+
+def test_the_rules_of_a_programme_are_checked_against_its_ledger(programme: tuple[Saf, Path]) -> None:
+    said = programme[0].run("rules", "check", code=1).stderr
+    assert "rule 'pilot': account_subtree 'amsterdam/'" in said
 
 
 def given(
@@ -520,7 +533,7 @@ def test_a_statement_that_cannot_be_written_leaves_no_part_of_it(books: Saf, tmp
     inside = books.directory / "out" / f"groningen+loop+{civil(2)}+1.json" / "inside"
     inside.mkdir(parents=True)
     done = books.run("hub", "state", "-S", civil(2), "-o", "out", code=1)
-    assert done.stderr == f"saf: cannot write out/{inside.parent.name}: Is a directory\n"
+    assert done.stderr == f"saf: out/{inside.parent.name} is a directory; name a file\n"
     assert list((books.directory / "out").iterdir()) == [inside.parent]
 
 

@@ -137,8 +137,12 @@ def test_a_meter_is_taken_out_of_use_and_put_back(books: Saf, tmp_path: Path) ->
     assert "hall is out of use since 2026-02-01T00:00:00Z" in skipped["skipped"][0]["reason"]
     books.run(*end, "--in-use")
     assert books.json("meter", "import", str(file))["new"] == 1
-    listed = [(row["meter"], row["ended_at"]) for row in books.json("meter", "retired")]
+    assert books.json("meter", "retired") == [], "it is in use again"
+    listed = [(row["meter"], row["ended_at"]) for row in books.json("meter", "retired", "--all")]
     assert listed == [("hall", "2026-02-01T00:00:00Z"), ("hall", None)]
+    books.run(*end, "--at", "2026-03-01T00:00Z")
+    listed = [(row["meter"], row["ended_at"]) for row in books.json("meter", "retired")]
+    assert listed == [("hall", "2026-03-01T00:00:00Z")]
     assert books.run("ledger", "verify").returncode == 0
 
 

@@ -43,7 +43,31 @@ TERM = ("--since", "2027-01-01", "--share", "0.2", "--source", "s", "--reason", 
         (("share", "--window", ""), 2, "window is empty"),
         (("-M", "flat", "share"), 1, "--cluster flat: "),
         (("-M", "flat", "share"), 1, "is the configuration of cluster loop"),
-        (("reconcile", "-S", "2100-01-01", "-E", "2100-02-01"), 2, "no whole hour of the interval is over"),
+        (
+            ("reconcile", "-S", "2100-01-01", "-E", "2100-02-01"),
+            2,
+            "-S: 2099-12-31T23:00:00Z is in the future",
+        ),
+        (
+            ("reconcile", "-S", "1970-01-01", "-E", "2026-11-01"),
+            2,
+            "is too early: Slurm takes no instant before",
+        ),
+        (
+            ("backfill", "-S", "1970-01-01"),
+            2,
+            "-S: 1969-12-31T23:00:00Z is too early: Slurm takes no instant",
+        ),
+        (("backfill", "-S", "1871-01-01"), 2, "before 1970-01-12T13:46:40Z"),
+        (("backfill", "-S", "1500-01-01"), 2, "is too far away: give an instant after 1870"),
+        (("backfill", "-S", "2100-01-01"), 2, "-S: 2099-12-31T23:00:00Z is in the future"),
+        (
+            ("backfill", "-S", "now+1hour", "-E", "now+2hours"),
+            2,
+            "is in the future; give an instant that has",
+        ),
+        (("backfill", "-S", "2026-11-10", "-E", "2026-11-01"), 2, "is not after its start"),
+        (("backfill", "-S", "2026-11-10", "-E", "2026-11-10"), 2, "is not after its start"),
     ],
 )
 def test_what_cannot_be_answered_is_said_in_one_sentence(
@@ -113,7 +137,7 @@ def test_what_is_typed_is_refused_before_anything_is_done(
             ("meter", "list", "--window", "2020"),
             "no reading of 2020 is recorded; see `saf meter import --help`",
         ),
-        (("meter", "retired"), "no meter was taken out of use"),
+        (("meter", "retired"), "no meter is out of use"),
         (("expertise", "list", "--window", "2020"), "no hours of 2020 are recorded; see `saf expertise add"),
         (("grid", "list"), "no allowed power is recorded; see `saf grid import --help`"),
         (("grid", "history"), "nothing was done or advised about the reservation"),
@@ -254,3 +278,51 @@ def test_root_opens_no_directory_to_reach_the_ledger_of_another_user(books: Saf,
     said = books.run("share", code=1).stderr
     assert "root does not run PostgreSQL, and user daemon may not enter" in said
     assert (directory.stat().st_uid, tmp_path.stat().st_mode & 0o777) == (1, 0o700)
+
+
+LONG = "x" * 501
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("pause", "--until", "2099-01-01", "--reason", LONG),
+        ("override", "10", "--withdraw", "--reason", LONG),
+        ("promise", "set", *TERM[:4], "--source", LONG, "--reason", "r"),
+        ("promise", "set", *TERM, "--label", LONG),
+        ("organisation", "end", LONG, "--on", "2026-01-01", "--reason", "r"),
+        (
+            "expertise",
+            "add",
+            "--date",
+            "2026-01-01",
+            "--organisation",
+            "umcg",
+            "--role",
+            "r",
+            "--hours",
+            "1",
+            "--activity",
+            LONG,
+        ),
+        ("person", "hold", LONG, "--until", "2099-01-01", "--reason", "r"),
+        ("ledger", "withdraw", "--since", "2026-01-01", "--reason", LONG),
+        ("doctor", "--withdraw", "purge", "--reason", LONG),
+    ],
+)
+def test_a_text_that_no_list_could_show_is_refused(books: Saf, arguments: tuple[str, ...]) -> None:
+    said = books.run(*arguments, code=2).stderr
+    assert "has 501 characters; give at most 500" in said
+    assert LONG not in said
+
+
+def test_a_long_text_of_an_earlier_version_stays_readable(books: Saf) -> None:
+    reason = "an earlier version took this " * 400
+    with by_hand(str(books.sections["ledger"]["url"])) as connection:
+        connection.execute(
+            "INSERT INTO pauses (cluster_id, recorded_at, until, actor, reason) "
+            "SELECT cluster_id, 1767571200, 1767574800, 'anna', %s FROM clusters", (reason,)
+        )  # fmt: skip
+    assert [row["reason"] for row in books.json("pause")] == [reason]
+    shown = books.json("pause", "--until", "2099-01-01", "--reason", "x" * 500)
+    assert shown["reason"] == "x" * 500

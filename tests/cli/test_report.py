@@ -69,5 +69,8 @@ def test_a_report_is_given_out_once_and_checked_ever_after(registered: Saf, tmp_
 
 def test_a_report_that_cannot_be_written_is_told(registered: Saf, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert "cannot write" in registered.run("report", "-o", str(tmp_path / "file" / "x"), code=1).stderr
+    assert (
+        "cannot make the directory"
+        in registered.run("report", "-o", str(tmp_path / "file" / "x"), code=1).stderr
+    )
     assert "Invalid value" in registered.run("report", "-o", "x", "--language", "fr", code=2).stderr

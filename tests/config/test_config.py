@@ -434,6 +434,7 @@ def test_rules_are_read_in_order_with_their_conditions_and_details() -> None:
         ("rule = 5\n", ["[[rule]]"]),
         ("rule = [1]\n", ["rule 1", "[[rule]]"]),
         ('rule = ["a"]\n', ["rule 1", "[[rule]]"]),
+        ("[slurm]\nsince = 1970-01-01\n", ["[slurm] since", "is too early: Slurm takes no instant before"]),
         (
             '[[rule]]\nbeneficiary = "regional"\nacount = "a"\n',
             ["rule 1", "'acount'", "did you mean 'account'"],

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control.lever import Lever, Reach
 from slurm_ai_factory.core.live.bounds import LimitedAssociation, NativeLimits
+from slurm_ai_factory.core.live.modes import RunningDaemon
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.records import (
     PARENT_SHARES,
@@ -130,6 +131,11 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("promise", {"contradiction": "saf.toml contradicts the term"}, WARNING, "saf.toml contradicts the term",
      "saf promise set"),
     ("promise", {"unread": {"promise": "the ledger is away"}}, WARNING, "not known: the ledger is away", ""),
+    ("modes", {"daemons": [RunningDaemon("saf@a:1", Mode.ENFORCE), RunningDaemon("saf@b:2", Mode.OBSERVE)]},
+     WARNING, "saf@a:1 in mode enforce, saf@b:2 in mode observe",
+     "set the same control.mode in each saf.toml"),
+    ("modes", {"daemons": [RunningDaemon("saf@a:1", Mode.ADVISE)]}, WARNING,
+     "saf.toml says enforce; saf@a:1 runs in mode advise", "systemctl reload saf"),
     ("standbys", {"standbys": Standbys(2, awaited=False)}, WARNING, "2 standbys: no commit waits",
      "synchronous_standby_names"),
     ("proposals", {"proposals": 2}, WARNING, "2 waiting", "saf approval list"),

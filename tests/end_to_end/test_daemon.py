@@ -108,6 +108,31 @@ def test_the_second_daemon_stands_by_and_takes_over(saf: Saf) -> None:
             second.says("promised 25%")
 
 
+def test_a_daemon_that_takes_over_in_another_mode_says_so(saf: Saf) -> None:
+    differing = "the daemons run in different modes: "
+    with running(saf, "first") as first:
+        first.says("promised 25%")
+        saf.configure("control", mode="advise")
+        with running(saf, "second") as second:
+            said = second.says(differing)
+            assert "in mode observe" in said
+            assert "in mode advise" in said
+            assert f"WARNING {differing}" in first.says(differing)
+            found = {one["check"]: one for one in saf.json("doctor", code=5)["findings"]}
+            assert found["modes"]["level"] == "warning"
+            assert found["modes"]["found"] in said
+            assert {one["mode"] for one in saf.json("status", code=_any(saf))["daemons"]} == {
+                "observe",
+                "advise",
+            }
+            shown = " ".join(saf.run("status", code=_any(saf)).stdout.split())
+            assert f"modes {differing}" in shown
+            first.process.kill()
+            assert "ran in mode observe; give all daemons the same" in second.says("took over in mode advise")
+            (alone,) = saf.json("status", code=_any(saf))["daemons"]
+            assert alone["mode"] == "advise"
+
+
 def test_it_survives_a_ledger_that_is_not_there_yet(saf: Saf) -> None:
     url = saf.sections["ledger"]["url"]
     saf.configure("ledger", url="postgresql://127.0.0.1:1/saf")

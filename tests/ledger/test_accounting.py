@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core import charge, tres
+from slurm_ai_factory.core.live.cross_check import Unlisted
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import (
     DAY,
@@ -562,3 +563,66 @@ def test_the_reservations_that_runs_have_lost_are_those_they_had_before(ledger: 
     assert known.lost_reservations(("other", "night"), day, NOW) == ["other"]
     assert known.lost_reservations(names, day, NOW, then=NOW) == []
     assert known.lost_reservations(names, day, NOW + 10) == []
+
+
+# --- half an answer -----------------------------------------------------------------------------------
+
+
+def as_sacct_lists(told: Iterable[Run], since: Instant, until: Instant) -> list[Run]:
+    """What sacct lists of an interval: as_mysql_jobacct_process.c, without states."""
+    return [
+        one
+        for one in told
+        if one.eligible_at is not None
+        and one.eligible_at < until
+        and (one.end_at is None or one.end_at >= since)
+    ]
+
+
+@st.composite
+def lives(draw: st.DrawFn) -> tuple[list[Run], list[Run]]:
+    """The same runs at one read and at the next: open ones ended, were held, or went; others are new."""
+    first = [draw(runs(number)) for number in range(1, draw(st.integers(1, 8)))]
+    later = [
+        one if one.end_at is not None else draw(st.sampled_from([one, draw(runs(one.db_index)), None]))
+        for one in first
+    ]
+    new = [draw(runs(number)) for number in range(20, 20 + draw(st.integers(0, 3)))]
+    told = [one for one in (*later, *new) if one is not None]
+    again = draw(st.lists(st.sampled_from(told), max_size=3)) if told else []
+    return first, [*told, *again]
+
+
+@histories_in_one_ledger
+@given(life=lives(), since=HOURS, data=st.data())
+def test_an_answer_that_lacks_an_ended_run_says_so_and_a_whole_one_never_does(
+    ledger_url: str, life: tuple[list[Run], list[Run]], since: Instant, data: st.DataObject
+) -> None:
+    """Whatever was requeued, told twice, held again, or is out of the interval that was asked for."""
+    first, later = life
+    answer = as_sacct_lists(later, since, NOW + HOUR)
+    known = {
+        one.db_index: one
+        for one in as_sacct_lists(first, since + 1, NOW + HOUR)
+        if one.end_at is not None and one.start_at is not None and one in as_sacct_lists(first, T0, NOW)
+    }
+    with open_ledger(ledger_url, next(clusters)) as ledger:
+        ledger.intake.record(as_sacct_lists(first, T0, NOW), T0, NOW, at=NOW)
+        lost = data.draw(st.sets(st.sampled_from(sorted(known)))) if known else set()
+        kept = [one for one in answer if one.db_index not in lost]
+        found = ledger.intake.record(kept, since, NOW + HOUR, at=NOW + HOUR).unlisted
+        assert (found.known, found.lacking) == (len(known), len(lost))
+        assert found.newest_end_at == max((known[index].end_at or 0 for index in lost), default=None)
+        assert set(found.jobs) <= {known[index].job_id for index in lost}
+        assert bool(found.jobs) == bool(lost)
+        whole = ledger.intake.record(answer, since, NOW + HOUR, at=NOW + 2 * HOUR).unlisted
+        assert whole.lacking == 0
+
+
+def test_a_line_that_cannot_be_read_may_be_the_run_that_is_lacking(ledger: Ledger) -> None:
+    done = running()._replace(state="COMPLETED", end_at=T0 + 200, elapsed_seconds=100)
+    others = [done._replace(db_index=number, job_id=number) for number in (2, 3)]
+    ledger.intake.record([done, *others], T0, NOW, at=NOW)
+    garbled = Rejected("1|~~", "2 fields")
+    assert ledger.intake.record([garbled, *others], T0, NOW, at=NOW + 1).unlisted == Unlisted(3)
+    assert ledger.intake.record([garbled], T0, NOW, at=NOW + 2).unlisted.lacking == 3

@@ -15,6 +15,7 @@ import click
 
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.arguments import usage_errors
+from slurm_ai_factory.cli.new_file import replaced_file
 from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.cli.simulate import compiled
 from slurm_ai_factory.errors import SafError
@@ -198,8 +199,8 @@ def _compare(trial: Trial, asked: Sequence[Named], plot: Path | None) -> None:
     if plot:
         with _extra():
             from slurm_ai_factory.cli.simulate.plot import plot_windows
-        with file_errors(str(plot)):
-            plot_windows(target, trial.window, [results[policy] for policy in asked], plot)
+        with file_errors(str(plot)), replaced_file(plot) as part:
+            plot_windows(target, trial.window, [results[policy] for policy in asked], part)
 
 
 def _judge_promises(source: str, given: Sequence[str], names: Sequence[str], **options: Any) -> None:

@@ -38,7 +38,7 @@ REASONS = {
     "read_failed": "Slurm or the ledger could not be read completely",
     "clock": "the clocks of this machine, of slurmctld and of the ledger disagree",
     "blind": "Slurm hides rows from this user",
-    "answers_differ": "sacct and squeue disagree about which jobs run",
+    "answers_differ": "sacct contradicts squeue, or what it listed before",
     "not_regional": "a steered account is not regional by the rules",
     "not_of_promise": "a steered account does not count for its promise",
     "standby": "another saf is active for the cluster",

@@ -12,13 +12,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from slurm_ai_factory.core.escaped import from_csv, is_hidden
+from slurm_ai_factory.core.escaped import from_csv, is_hidden, too_long
 
 DELIMITERS = (",", ";", "\t")
 _SIGNS = frozenset(
     bytes.fromhex("80 82 84 85 91 92 93 94 95 96 97 b0 b7 ab bb a7 a9 ae b2 b3").decode("cp1252")
 )
 """Signs that a Western European text has beside letters: quotation marks, dashes, the euro sign and so on."""
+
+
+LISTS = ("gpus",)
+"""Columns whose cells are lists, of any length."""
 
 
 class Fault(NamedTuple):
@@ -121,7 +125,7 @@ def _of_row(line: int, row: Sequence[str], columns: Sequence[str], encoding: str
         yield Fault(line, "", f"has {len(row)} cells, the first line has {len(columns)}")
         return
     for name, cell in zip(columns, row, strict=True):
-        if reason := _wrong_characters(cell, encoding):
+        if reason := ("" if name in LISTS else too_long(cell)) or _wrong_characters(cell, encoding):
             yield Fault(line, name, reason)
 
 

@@ -10,7 +10,9 @@ from slurm_ai_factory.core.live.cross_check import (
     SETTLED_SECONDS,
     InQueue,
     OpenJob,
+    Unlisted,
     cross_check_hold,
+    unlisted_hold,
 )
 
 NOW = 1_800_000_000
@@ -54,3 +56,23 @@ def test_few_jobs_and_young_ones_may_have_ended_meanwhile() -> None:
     assert cross_check_hold(running(*range(ABSENT_LEAST - 1)), nobody, NOW) is None
     assert cross_check_hold(running(*range(9), start=LONG_AGO + 1), nobody, NOW) is None
     assert cross_check_hold(running(*range(ABSENT_LEAST)), nobody, NOW)
+
+
+def test_half_an_answer_of_sacct_holds() -> None:
+    found = unlisted_hold(Unlisted(9, 4, NOW - 60, (12, 11)), NOW, None)
+    assert found
+    assert found.reason == "answers_differ"
+    assert found.sentence.startswith("sacct no longer lists 4 of the 9 ended runs that it listed before")
+    assert unlisted_hold(Unlisted(9), NOW, None) is None
+
+
+@given(st.integers(1, 10**7), st.integers(1, 10**7))
+def test_what_slurmdbd_purged_is_not_lacking(age: int, kept: int) -> None:
+    found = unlisted_hold(Unlisted(1, 1, NOW - age, (7,)), NOW, kept)
+    assert (found is None) == (age >= kept)
+
+
+def test_two_answers_together_lack_what_either_lacks() -> None:
+    early, late = Unlisted(3, 1, 500, (1,)), Unlisted(4, 2, 900, (9, 8))
+    assert early.plus(late) == Unlisted(7, 3, 900, (9, 8, 1))
+    assert Unlisted().plus(early) == early

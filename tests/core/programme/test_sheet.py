@@ -147,7 +147,7 @@ def _plain(word: str) -> bool:
 
 
 letters = st.characters(codec="cp1252", exclude_categories=("C", "S", "Z", "P", "N"))
-western = st.text(letters, min_size=1).filter(_plain)
+western = st.text(letters, min_size=1, max_size=500).filter(_plain)
 
 
 @given(western, st.sampled_from(["utf-8", "utf-8-sig", "cp1252"]), st.sampled_from([",", ";", "\t"]))
@@ -156,3 +156,9 @@ def test_a_word_comes_out_as_it_went_in(word: str, encoding: str, delimiter: str
     found = sheet.read_sheet(data, ["a", "b"])
     assert found.faults == ()
     assert [line.cells["a"] for line in found.lines] == [word]
+
+
+def test_a_cell_that_no_list_could_show_is_refused_and_a_list_of_gpus_is_not() -> None:
+    long = "x" * 501
+    found = sheet.read_sheet(f"name,gpus\n{long},{long}\n".encode(), ["name", "gpus"])
+    assert found.faults == (sheet.Fault(2, "name", "has 501 characters; give at most 500"),)

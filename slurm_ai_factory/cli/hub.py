@@ -15,7 +15,7 @@ import click
 from slurm_ai_factory import question
 from slurm_ai_factory.audit import signing
 from slurm_ai_factory.cli import arguments, output
-from slurm_ai_factory.cli.new_file import writable_directory, write_text
+from slurm_ai_factory.cli.new_file import checked_directory, writable_directory, write_text
 from slurm_ai_factory.cli.options import SafGroup, chosen
 from slurm_ai_factory.cli.wiring import current_actor, load_config, now, opened_ledger
 from slurm_ai_factory.config import Config, values
@@ -253,7 +253,7 @@ def hub_status(then: str | None) -> None:
 @click.option("-o", "--output", "directory", required=True, metavar="DIR", help="Write the files here.")
 def hub_report(window: str | None, languages: tuple[str, ...], then: str, directory: str) -> None:
     """Write the report over all sites, for readers outside; it names no persons and shows no small cells."""
-    place, answer = writable_directory(Path(directory)), _asked(window, then)
+    place, answer = checked_directory(Path(directory)), _asked(window, then)
     name = f"{answer.config.cluster.name}-hubs-{answer.window.name.replace(':', '-')}"
     labels = answer.config.codes(()).municipalities
     files = [write_text(place, f"{name}.{code}.html", hub_page(answer, code, labels)) for code in languages]

@@ -38,8 +38,20 @@ def replaced_file(file: Path) -> Iterator[Path]:
         yield part
 
 
+def checked_directory(directory: Path) -> Path:
+    """The directory, in which files can be written later; left as it is. Raises SafError.
+
+    To call before what the files have is recorded.
+    """
+    missing = [place for place in (directory, *directory.parents) if not place.exists()]
+    writable_directory(directory)
+    for place in missing:
+        place.rmdir()
+    return directory
+
+
 def writable_directory(directory: Path) -> Path:
-    """The directory, made if it is not there. To call before files in it are recorded. Raises SafError."""
+    """The directory, made if it is not there. Raises SafError."""
     if directory.exists() and not directory.is_dir():
         raise SafError(f"{directory} is not a directory; name a directory to write the files in")
     try:

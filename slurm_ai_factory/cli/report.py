@@ -12,7 +12,7 @@ from slurm_ai_factory import question
 from slurm_ai_factory import report as pages
 from slurm_ai_factory.cli import arguments, output
 from slurm_ai_factory.cli.approval import propose
-from slurm_ai_factory.cli.new_file import writable_directory, write_text
+from slurm_ai_factory.cli.new_file import checked_directory, write_text
 from slurm_ai_factory.cli.options import SafCommand
 from slurm_ai_factory.cli.wiring import current_actor, now, opened_books
 from slurm_ai_factory.config import Config
@@ -72,7 +72,7 @@ def report_command(
     if publish and compare:
         raise click.UsageError("--publish compares with the last published report; leave out --compare")
     response = None if note is None else _response(note)
-    place = writable_directory(Path(directory))  # before anything is published
+    place = checked_directory(Path(directory))  # before anything is published
     with opened_books(LONG) as (config, ledger):
         known = arguments.asked_instant(config, then)
         where = arguments.asked_window(config, window, None, None, known)

@@ -9,7 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from slurm_ai_factory.cli.new_file import new_file, replaced_file, writable_directory, write_text
+from slurm_ai_factory.cli.new_file import (
+    checked_directory,
+    new_file,
+    replaced_file,
+    writable_directory,
+    write_text,
+)
 from slurm_ai_factory.errors import ConfigError, SafError
 from tests.saf import Saf
 
@@ -84,6 +90,15 @@ def test_what_is_no_directory_is_told_before_anything_is_written(tmp_path: Path)
         writable_directory(tmp_path / "file" / "x")
     with pytest.raises(SafError, match=r"cannot (make|write in) the directory /proc"):
         writable_directory(Path("/proc/sys/x") if os.geteuid() == 0 else Path("/proc"))
+
+
+def test_a_directory_that_is_looked_at_first_is_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    for place in ("there", "new", "there/new/below"):
+        assert checked_directory(tmp_path / place) == tmp_path / place
+    assert [each.name for each in tmp_path.rglob("*")] == ["there"]
+    with pytest.raises(SafError, match="cannot make the directory"):
+        checked_directory(Path("/proc/new"))
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def test_an_instant_of_a_file_that_means_two_or_none_is_refused(books: Saf, tmp_
     """The hours that a change of the clock leaves out and has twice; a date without dashes is a date."""
     file = tmp_path / "bms.csv"
     spans = (("2025-10-26T02:15", "2025-10-26T02:30"), ("2025-03-30T02:15", "2025-03-30T03:15"),
-             ("yesterday", "now"), ("9" * 5000, "1"), ("20260101", "20260102"))  # fmt: skip
+             ("yesterday", "now"), ("9" * 500, "1"), ("20260101", "20260102"))  # fmt: skip
     file.write_text("\n".join([TABLE.splitlines()[0], *(f"hall;E_IT;{a};{b};1;kWh" for a, b in spans)]))
     said = books.run("meter", "import", str(file), code=1).stderr.splitlines()
     for line, why in enumerate(("is not one instant", "is not one instant", "is not an instant",

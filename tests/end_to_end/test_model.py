@@ -142,7 +142,7 @@ def _accounted(
 ) -> tuple[list[Job], list[Run]]:
     """Every job, with the time that it ran or would have run, and when it did."""
     fields = "JobIDRaw,Account,User,Submit,Start,End,ElapsedRaw,TimelimitRaw,ReqCPUS,State"
-    command = ("env", "SLURM_TIME_FORMAT=%s", "sacct", "-a", "-X", "-n", "-P", "-o", fields)
+    command = ("env", "SLURM_TIME_FORMAT=%s", "sacct", "-S", "now-1day", "-a", "-X", "-n", "-P", "-o", fields)
     jobs, runs = [], []
     for line in cluster.run(*command).splitlines():
         number, account, user, submit, start, end, elapsed, limit, cpus, state = line.split("|")

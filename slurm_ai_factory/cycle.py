@@ -101,7 +101,7 @@ def observe(
     asked = question.ask(site.config, site.ledger, read_until=mark)
     contradiction = site.config.contradicting(asked.terms.at(mark))
     rules, site = asked.rules, replace(site, config=checked(asked.config))
-    usual = live.usual_runs(site, site.config, now)
+    usual = live.usual_runs(site.ledger, site.config, now)
     with site.laps.phase("ask"):
         signals = live.signals_now(
             site.slurm, site.config, priority, rules, usual.seconds,
@@ -146,7 +146,7 @@ def beside(
     for other, (measurement, _) in further:
         if accounts := site.config.control.promises.get(measurement.promise):
             config, rules = other.config, other.rules
-            usual = live.usual_runs(site, config, now)
+            usual = live.usual_runs(site.ledger, config, now)
             own = live.signals_beside(signals, config, priority, rules, usual)
             conflict = lever.promise_hold(rules, measurement.promise, accounts, signals.diagnostics.at)
             yield Beside(

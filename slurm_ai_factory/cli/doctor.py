@@ -135,15 +135,18 @@ def _of_ledger(config: Config, at: Instant) -> OfLedger:
         retained = ledger.privacy.retained() if config.privacy.retention().asked else None
         waiting = ledger.proposals.waiting()
         read = ledger.accounting.watermark() is not None
-        steered = question.lever_of(question.ask(config, ledger), at) if read else None
+        asked = question.ask(config, ledger) if read else None
+        steered = question.lever_of(asked, at) if asked else None
+        margins = gather.steered_margins(asked) if asked else []
         acknowledged = ledger.acknowledging.newest()
         zone, lately = config.promise.time_zone, at - LOOKED_BACK
         limits = [row for row in allowed.standing(ledger.allowed.entries(), at) if row.allowed.until > lately]
         late = [f"entry {row.entry_id} {why}" for row in limits if (why := allowed.told_late(row, zone))]
         store, cluster_id = ledger.store, ledger.control.cluster_id
         return OfLedger(
-            steered, term, retained, waiting, store.standbys(), acknowledged, late, store.daemons(cluster_id)
-        )
+            steered, term, retained, waiting, store.standbys(), acknowledged, late, margins,
+            store.daemons(cluster_id),
+        )  # fmt: skip
 
 
 def _print(findings: list[Finding]) -> None:

@@ -23,7 +23,7 @@ CHECKS: tuple[Check, ...] = (
     control.incr_only_check, control.calc_period_check, control.fairshare_weight_check,
     control.authority_check, control.priority_tier_check, accounting.usage_factor_check,
     control.half_life_check, control.usage_reset_check, control.region_check, control.parent_check,
-    control.lever_check, control.switch_check,
+    control.lever_check, control.switch_check, control.margin_check,
     accounting.usage_resource_check, control.siblings_check, control.usage_check,
     control.level_resolution_check, control.stored_shares_check, accounting.coordinators_check,
     accounting.foreign_writer_check, native.platform_check, native.native_bounds_check,

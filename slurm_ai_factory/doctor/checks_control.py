@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil, log
 
+from slurm_ai_factory.core.control.controller import RIPPLE
 from slurm_ai_factory.core.control.level import ROOT, Refusal, find_level, level_rows, steered_rows
 from slurm_ai_factory.core.control.lever import Lever
+from slurm_ai_factory.core.control.margin import SteeredMargin
 from slurm_ai_factory.core.control.switch import WEIGHTS
 from slurm_ai_factory.core.escaped import for_shell
 from slurm_ai_factory.core.live import authority, health
@@ -204,6 +206,38 @@ def _gain_check(facts: Facts, lever: LeverKind, present: SwitchNow, state: str) 
     wanted = f"more than fairshare and age, which add up to {others} at most"
     fix = f"{_conf(f'{WEIGHTS[lever]} larger')}; or saf.toml: control.raised larger"
     return want(gain > others, WARNING, state, wanted, fix)
+
+
+@doctor_check(
+    "margin", "a window ends on the wrong side of its promise by the size of single runs", ("margins",)
+)
+def margin_check(facts: Facts) -> CheckResult:
+    """In mode observe the margin has no effect, so what it should be is only said."""
+    margins = facts.margins or ()
+    short = [each for each in margins if each.short]
+    state = "; ".join(map(_rippling, short or margins)) or "not known: no steered promise was measured yet"
+    wanted = f"a margin of at least {RIPPLE:.0f} usual runs, each run weighted by its charge"
+    fine = not short or facts.mode is Mode.OBSERVE
+    return want(fine, WARNING, state, wanted, "\n".join(map(_larger_margin, short)))
+
+
+def _rippling(margin: SteeredMargin) -> str:
+    """A margin and the runs that it must absorb, in words."""
+    if not margin.ripple:
+        why = "a part of the last days was not read" if margin.ripple is None else "no run was charged lately"
+        return f"{margin.promise}: not known, {why}"
+    return (
+        f"{margin.promise}: {RIPPLE:.0f} usual runs are {margin.ripple:.1%} of a window of "
+        f"{_days(margin.window_seconds)}, and the margin is {margin.margin:.1%}"
+    )
+
+
+def _larger_margin(margin: SteeredMargin) -> str:
+    """What to set where a margin is short."""
+    change = f"saf promise set {margin.promise}"
+    if margin.advised is None:
+        return f"{change} --window, with a longer window: the promise leaves no room for such a margin"
+    return f"{change} --margin {margin.advised:g}"
 
 
 def _other_account(facts: Facts, account: str) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from slurm_ai_factory.core import records
 from slurm_ai_factory.core.control.lever import Lever
+from slurm_ai_factory.core.control.margin import SteeredMargin
 from slurm_ai_factory.core.live import rights
 from slurm_ai_factory.core.live.bounds import NativeLimits
 from slurm_ai_factory.core.live.demand import Queued
@@ -114,6 +115,9 @@ class Facts:
     lease: int | None = None  #: control.lease
     proposals: int | None = None  #: waiting for a second person; None where the ledger cannot be read
     late_limits: Sequence[str] | None = None  #: of the grid, lately or to come; None if it cannot be read
+    margins: Sequence[SteeredMargin] | None = (
+        None  #: of the steered promises; None if the ledger cannot be read
+    )
     daemons: Sequence[RunningDaemon] | None = None  #: that run now; None if the ledger cannot be read
     standbys: Standbys | None = None  #: of the ledger; None where the ledger cannot be read
     acknowledgements: Mapping[str, records.Acknowledgement] = field(

@@ -13,11 +13,14 @@ from typing import Any, NamedTuple
 
 from slurm_ai_factory.config import Config
 from slurm_ai_factory.core import windows
+from slurm_ai_factory.core.charge import hour_of
 from slurm_ai_factory.core.control.level import ROOT
 from slurm_ai_factory.core.control.lever import Lever, conflict_sentence, conflicts, lever_remedy
+from slurm_ai_factory.core.control.margin import SteeredMargin, steered_margin
 from slurm_ai_factory.core.energy.keeping import GridMode
 from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.live.modes import RunningDaemon
+from slurm_ai_factory.core.measure.share import RATE_HORIZON
 from slurm_ai_factory.core.programme.retention import Retained
 from slurm_ai_factory.core.programme.terms import Term
 from slurm_ai_factory.core.records import DAY, Acknowledgement, Instant, LeverKind, Run
@@ -25,14 +28,15 @@ from slurm_ai_factory.core.rules.classify import Rules
 from slurm_ai_factory.doctor.facts import Facts, Recent
 from slurm_ai_factory.errors import LedgerError, SlurmError
 from slurm_ai_factory.ledger.store import Standbys
+from slurm_ai_factory.question import Question
 from slurm_ai_factory.slurm import Slurm
-from slurm_ai_factory.steps.live import signals_now
+from slurm_ai_factory.steps.live import signals_now, usual_runs
 
 LOOK_BACK = 30 * 86400
 """How far back other users' changes of the steered rows are looked for, in seconds."""
 
 
-LEDGER_ALONE = ("retained", "proposals", "standbys", "acknowledgements", "late_limits", "daemons")
+LEDGER_ALONE = ("retained", "proposals", "standbys", "acknowledgements", "late_limits", "margins", "daemons")
 """Facts that are taken from ``OfLedger`` as they are."""
 
 
@@ -46,6 +50,7 @@ class OfLedger(NamedTuple):
     standbys: Standbys  #: of its server
     acknowledgements: Mapping[str, Acknowledgement]  #: the newest of each check
     late_limits: Sequence[str]  #: limits of the grid, lately or to come, that were known too late
+    margins: Sequence[SteeredMargin]  #: of each steered promise; none before the first read
     daemons: Sequence[RunningDaemon]  #: that run now
 
 
@@ -103,7 +108,7 @@ def _known(
     except LedgerError as error:
         retained = ("retained",) if config.privacy.retention().asked else ()
         return None, dict.fromkeys(
-            ("promise", "acknowledgements", "late_limits", "daemons", *retained), str(error)
+            ("promise", "acknowledgements", "late_limits", "margins", "daemons", *retained), str(error)
         )
 
 
@@ -128,6 +133,25 @@ def _configured(config: Config, now: Instant) -> dict[str, Any]:
         "reservations_named": any("reservation" in rule.conditions for rule in config.rules),
         "source": config.slurm.source,
     }
+
+
+def steered_margins(first: Question) -> list[SteeredMargin]:
+    """The margin of each steered promise, beside the ripple of its window; ``first`` is the first promise's.
+
+    Rate and usual run are of the last seven days, the rate of a shorter window of its length: the first hours
+    of a window say little. Raises LedgerError.
+    """
+    beside, margins = first.config.control.promises, []
+    for asked in (first, *(other for other in first.others() if other.config.promise_of().name in beside)):
+        promise, config, at = asked.config.promise_of(), asked.config, asked.read_until
+        if promise.ended:
+            continue
+        window = windows.window(config.promise.window, at, config.promise.time_zone)
+        length = window.until - window.since
+        lately = asked.over((hour_of(at - min(RATE_HORIZON, length)), at)).measure()
+        run_charge = usual_runs(asked.ledger, config, at).run_charge
+        margins.append(steered_margin(promise, lately, run_charge, length, config.control.share_max))
+    return margins
 
 
 def _recent(slurm: Slurm, now: Instant, seconds: int) -> Recent:

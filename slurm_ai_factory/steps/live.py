@@ -20,9 +20,8 @@ from slurm_ai_factory.core.live.health import Diagnostics
 from slurm_ai_factory.core.measure import share
 from slurm_ai_factory.core.records import Hold, Inputs, Instant, PriorityConfig, Subject
 from slurm_ai_factory.core.rules.classify import Beneficiary, Rules
-from slurm_ai_factory.ledger import Usual
+from slurm_ai_factory.ledger import Ledger, Usual
 from slurm_ai_factory.source import Source
-from slurm_ai_factory.steps.site import Site
 
 NOTHING_ENDED = Usual({}, 0.0)
 
@@ -138,8 +137,8 @@ def signals_beside(
     )
 
 
-def usual_runs(site: Site, config: Config, now: Instant) -> Usual:
+def usual_runs(ledger: Ledger, config: Config, now: Instant) -> Usual:
     """How long the runs took that ended lately, and what they were charged in the promise's resource."""
     weights = config.promise.resource.weights
-    lately = (site.ledger.accounting.usual(*interval, weights) for interval in share.lately(now))
+    lately = (ledger.accounting.usual(*interval, weights) for interval in share.lately(now))
     return next((usual for usual in lately if usual.seconds), NOTHING_ENDED)

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slurm_ai_factory.core.control.lever import Lever, Reach
+from slurm_ai_factory.core.control.margin import SteeredMargin
 from slurm_ai_factory.core.live.bounds import LimitedAssociation, NativeLimits
 from slurm_ai_factory.core.live.modes import RunningDaemon
 from slurm_ai_factory.core.programme.retention import Retained
@@ -46,6 +47,7 @@ def account(name: str, shares: int, parent: str = "root", **different: Any) -> A
 
 ROOT_USER = replace(account("root", 15), parent=None, user="root")
 LEVEL = (account("root", 1, ""), ROOT_USER, account("regional", 400), account("national", 1185))
+MARGIN = SteeredMargin("region", 0.01, 0.65, 30 * DAY, 0.004)
 GOOD = Facts(
     now=NOW, clock_tolerance=5, lever=Lever(), user="saf", mode=Mode.ENFORCE, accounts=("regional",),
     goal=0.26, promised=0.25, share_max=0.9, weights={"billing": 1}, lease=DAY,
@@ -57,7 +59,7 @@ GOOD = Facts(
     slurmdbd=Slurmdbd((), None, None), transactions=(Transaction(NOW - DAY, "saf", "26"),),
     nodes=(Node("n1", "cpu=4,mem=9,node=1"), Node("n2", "cpu=8,node=1")),
     size="billing=9,cpu=12,mem=8,node=2", source="commands", refused={},
-    shares_schema="v0.0.45", recent=Recent(), configuration={},
+    shares_schema="v0.0.45", recent=Recent(), configuration={}, margins=(MARGIN,),
 )  # fmt: skip
 
 
@@ -98,6 +100,7 @@ HIDING = {**UNPRIVILEGED, **config(private_data=("jobs",))}
 OWN = Transaction(NOW - 3 * DAY, "saf", "25")
 QOS: dict[str, Any] = {"steered_by": LeverKind.QOS, "accounts": ("regional",), "raised": 100}
 CAPPED = NativeLimits((LimitedAssociation(3, 1, "regional", "", {"GrpTRES": "billing=2"}, ()),))
+SHORT = MARGIN._replace(ripple=0.0223)
 PLATFORM = LoggedWriter("waldur", 12, 40, 30, 2, frozenset({3}))
 BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
     ("clock", {"now": NOW + 31}, PROBLEM, "+31 s", "chronyc makestep"),
@@ -186,6 +189,17 @@ BAD: list[tuple[str, dict[str, Any], str, str, str]] = [
      "is steered, but no rule", "set it"),
     ("lever", {"lever": Lever(reach=Reach(50, 50, 50))}, WARNING, "50.0% of the regional charge is outside",
      "saf rules check"),
+    ("margin", {"margins": (SHORT,)}, WARNING,
+     "region: 2 usual runs are 2.2% of a window of 30.0 days, and the margin is 1.0%",
+     "saf promise set region --margin 0.03"),
+    ("margin", {**QOS, "switch": SwitchNow(5, 10**7), "margins": (SHORT,)}, WARNING, "region: 2 usual runs",
+     "--margin 0.03"),
+    ("margin", {"margins": (MARGIN, SHORT._replace(promise="industry", room=0.02))}, WARNING,
+     "industry: 2 usual runs are 2.2%", "saf promise set industry --window, with a longer window"),
+    ("margin", {"mode": Mode.ADVISE, "margins": (SHORT, SHORT._replace(promise="care"))}, WARNING,
+     "; care: 2 usual runs are 2.2%", "--margin 0.03\nsaf promise set care --margin 0.03"),
+    ("margin", {"unread": {"margins": "the ledger is away"}, "margins": None}, WARNING,
+     "not known: the ledger is away", "a ledger that answer"),
     ("usage_resource", {**partitions(BARE), "weights": {"gres/gpu": 1}}, WARNING,
      "Fair Tree does not count gres/gpu on", "saf promise set --resource"),
     ("siblings", level(LEVEL[2], account("national", PARENT_SHARES)), PROBLEM, "national parent",
@@ -235,6 +249,19 @@ def test_a_check_finds_what_it_is_for(
     assert checks.failed([result])
 
 
+def test_a_margin_says_what_it_must_absorb_or_why_that_is_not_known() -> None:
+    said = [
+        finding("margin", margins=(MARGIN._replace(ripple=ripple),)).found for ripple in (0.004, 0.0, None)
+    ]
+    assert said == [
+        "region: 2 usual runs are 0.4% of a window of 30.0 days, and the margin is 1.0%",
+        "region: not known, no run was charged lately",
+        "region: not known, a part of the last days was not read",
+    ]
+    assert "no steered promise was measured" in finding("margin", margins=()).found
+    assert "usual runs are 2.2%" in finding("margin", mode=Mode.OBSERVE, margins=(SHORT,)).found
+
+
 def test_every_check_can_fail() -> None:
     assert {name for name, *_ in BAD} == {check.name for check in checks.CHECKS}
 
@@ -258,6 +285,10 @@ FINE: list[tuple[str, dict[str, Any]]] = [
     ("foreign_writer", {"transactions": ()}),
     ("foreign_writer", {"transactions": (Transaction(NOW - DAY, "root", "2500"),)}),
     ("foreign_writer", {"transactions": (Transaction(NOW - 4 * DAY, "root", "2500"), OWN)}),
+    ("margin", {"mode": Mode.OBSERVE, "margins": (SHORT,)}),
+    ("margin", {"margins": ()}),
+    ("margin", {"margins": (MARGIN._replace(ripple=None), MARGIN._replace(ripple=0.0))}),
+    ("margin", {"margins": (MARGIN._replace(ripple=0.0104),)}),
     ("scheduler", {"diagnostics": WELL._replace(backfill_last_at=NOW - 7200, backfill_queue=0)}),
     ("backfill_depth", {"diagnostics": WELL._replace(backfill_depth=None)}),
 ]  # fmt: skip

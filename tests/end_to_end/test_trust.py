@@ -146,6 +146,17 @@ def test_a_promise_in_gpus_beside_usage_in_cpus_is_a_warning_with_both_figures(e
     assert found["fix"].startswith("saf promise set --resource")
 
 
+def test_the_margin_is_examined_once_accounting_was_read(eager: Saf) -> None:
+    def margin() -> str:
+        found = {row["check"]: row for row in eager.json("doctor", code=5)["findings"]}["margin"]["found"]
+        assert isinstance(found, str)
+        return found
+
+    assert margin() == "not known: no steered promise was measured yet"
+    eager.run("cycle")
+    assert margin().startswith("region: ")
+
+
 def test_an_acknowledged_finding_is_shown_and_does_not_count_until_it_is_withdrawn(eager: Saf) -> None:
     eager.configure("promise", resource="gres/gpu")
     eager.run("cycle")

@@ -85,11 +85,18 @@ class Owed(NamedTuple):
 
 
 def decide(
-    policy: Policy, observed: Observed, last: ControlState | None, now: Instant, *, aim: float | None = None
+    policy: Policy,
+    observed: Observed,
+    last: ControlState | None,
+    now: Instant,
+    *,
+    aim: float | None = None,
+    elsewhere: float = 0.0,
 ) -> Decision:
     """The decision: at most one change of each steered account's RawShares, or none; with its reason.
 
-    ``aim`` is the share of the level to go for instead of u_ref, where other promises are steered beside it.
+    Where other promises are steered beside it, ``aim`` is the share of the level to go for instead of u_ref,
+    and ``elsewhere`` the part of usage that counts for the promise and is none of the steered accounts'.
     """
     measurement = observed.measurement
     account: Inputs = {"account": ", ".join(policy.accounts)}
@@ -108,10 +115,14 @@ def decide(
     policy = replace(policy, debit_max=debit(policy, observed, level.parent.usage_part))
     decayed = decayed_usage(observed, policy.goal, policy.half_life_seconds)
     owed_here, contested = level.of_whole(owed.share), level.of_whole(decayed.contested_share)
-    moved = advance_u_ref(policy, last, level.share(level.present), owed_here, decayed.turnover, now)
+    moved = advance_u_ref(
+        policy, last, level.share(level.present) + elsewhere, owed_here, decayed.turnover, now
+    )
     repaid = level.of_whole(owed.payback)
     target, margin = level.of_whole(policy.target_share), level.of_whole(policy.margin)
-    u_ref = near_usage(replace(policy, target_share=target, margin=margin), usage, contested, moved, repaid)
+    u_ref = near_usage(
+        replace(policy, target_share=target, margin=margin), usage + elsewhere, contested, moved, repaid
+    )
     writes = last.writes_last_day if last else 0
     wanted = min(policy.share_max, max(policy.share_min, u_ref if aim is None else aim))
     reason, rows = _step(policy, level, usage, wanted, writes)

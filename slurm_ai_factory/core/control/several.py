@@ -8,13 +8,13 @@ docs/decisions/0014-several-promises.md derives it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from math import fsum
 from typing import NamedTuple
 
 from slurm_ai_factory.core.control.controller import Policy, closing_shares, decide
-from slurm_ai_factory.core.control.level import Refusal, SteeredLevel, find_level
+from slurm_ai_factory.core.control.level import SERVED_ALIKE, Refusal, SteeredLevel, find_level
 from slurm_ai_factory.core.control.reasons import REASONS
 from slurm_ai_factory.core.measure.share import decayed_share, expected_rate, recent_share
 from slurm_ai_factory.core.records import Bound, ControlState, Decision, Instant, Measurement, Observed
@@ -45,14 +45,17 @@ class Guard(NamedTuple):
 
 def decide_all(steered: Sequence[Steering], guards: Sequence[Guard], now: Instant) -> tuple[Decision, ...]:
     """One decision for each steered promise, in their order."""
-    decisions = [decide(*steering, now) for steering in steered]
+    elsewhere = _elsewhere(steered)
+    decisions = [
+        decide(*steering, now, elsewhere=elsewhere.get(place, 0.0)) for place, steering in enumerate(steered)
+    ]
     left = {
         place: left_by_cap(policy, observed.measurement)
         for place, (policy, observed, _) in enumerate(steered)
         if observed.measurement.bound is Bound.CAP
     }
-    for place, aim in (_aims(steered, decisions, left) | _written_back(steered)).items():
-        decisions[place] = _towards(steered[place], aim, now)
+    for place, aim in (_aims(steered, decisions, left, elsewhere) | _written_back(steered)).items():
+        decisions[place] = _towards(steered[place], aim, elsewhere.get(place, 0.0), now)
     return tuple(
         guarded(_named(decisions[place], observed.measurement.promise, left.get(place)), policy, guards)
         for place, (policy, observed, _) in enumerate(steered)
@@ -69,12 +72,12 @@ def _written_back(steered: Sequence[Steering]) -> dict[int, float]:
     return aims
 
 
-def _towards(steering: Steering, aim: float, now: Instant) -> Decision:
+def _towards(steering: Steering, aim: float, elsewhere: float, now: Instant) -> Decision:
     """The decision to go for a share: within the law's bounds, and without its band to write a value back."""
     policy, observed, last = steering
     if not observed.back_to:
-        return decide(policy, observed, last, now, aim=aim)
-    decision = decide(replace(policy, band=0.0), observed, last, now, aim=aim)
+        return decide(policy, observed, last, now, aim=aim, elsewhere=elsewhere)
+    decision = decide(replace(policy, band=0.0), observed, last, now, aim=aim, elsewhere=elsewhere)
     return _called(decision, "reassert") if decision.changes else decision
 
 
@@ -113,6 +116,17 @@ def left_by_cap(policy: Policy, measurement: Measurement) -> float:
     return min(1.0, max(policy.share_min, share))
 
 
+def _elsewhere(steered: Sequence[Steering]) -> dict[int, float]:
+    """By place, what ``got_elsewhere`` finds; nothing where a floor is steered alone."""
+    if len(steered) == 1 and steered[0].observed.measurement.bound is not Bound.CAP:
+        return {}
+    return {
+        place: got_elsewhere(steering, level)
+        for place, steering in enumerate(steered)
+        if not isinstance(level := _level(steering, steering.policy.accounts), Refusal)
+    }
+
+
 def got_elsewhere(steering: Steering, level: SteeredLevel) -> float:
     """The part of decayed usage that counts for a promise and is none of its steered accounts'.
 
@@ -125,14 +139,16 @@ def got_elsewhere(steering: Steering, level: SteeredLevel) -> float:
 
 
 def _aims(
-    steered: Sequence[Steering], decisions: Sequence[Decision], left: Mapping[int, float]
+    steered: Sequence[Steering],
+    decisions: Sequence[Decision],
+    left: Mapping[int, float],
+    elsewhere: Mapping[int, float],
 ) -> dict[int, float]:
     """By place, the share to decide on instead of the law's own: none where a floor is steered alone.
 
-    ``left`` has what each cap leaves. With sigma the shares that fit together and S the effective shares of
-    the rest, each promise is to have S sigma / (1 - sum of sigma); its aim is that part of its own level,
-    with the others as they are now. A difference of less than the margin waits: each write moves the shares
-    of all others, and theirs its own.
+    ``left`` has what each cap leaves. A cap that leaves more than the operator's RawShares give does not
+    bind: it gets these, and belongs to the rest. A difference of less than the margin waits: each write moves
+    the shares of all others, and theirs its own.
     """
     levels = {
         place: level
@@ -143,54 +159,65 @@ def _aims(
     caps = levels.keys() & left.keys()
     if not levels or (len(levels) == 1 and not caps):
         return {}
-    elsewhere = {place: got_elsewhere(steered[place], levels[place]) for place in levels}
     wanted = {
         place: max(
             steered[place].policy.share_min,
-            (left[place] if place in caps else float(decisions[place].inputs["share_wanted"] or 0.0)) - part,
+            (left[place] if place in caps else float(decisions[place].inputs["share_wanted"] or 0.0))
+            - elsewhere[place],
         )
-        for place, part in elsewhere.items()
+        for place in levels
     }
+    own = {place: levels[place].share(levels[place].ratio) for place in caps}
+    loose = {place: own[place] for place in caps if wanted[place] >= own[place]}
     floors = {
-        place: 0.0 if place in caps else max(0.0, steered[place].policy.target_share - part)
-        for place, part in elsewhere.items()
+        place: 0.0 if place in caps else max(0.0, steered[place].policy.target_share - elsewhere[place])
+        for place in levels.keys() - loose.keys()
     }
-    beside = _level(
-        steered[min(levels)], [name for place in levels for name in steered[place].policy.accounts]
-    )
-    rest = 0.0 if isinstance(beside, Refusal) else beside.competing_shares
-    own = {place: levels[place].effective(levels[place].ratio) for place in caps}
-    effective = _effective(wanted, floors, rest, own)
-    return {
-        place: _aim(levels[place], shares, 0.0 if shares == own.get(place) else steered[place].policy.margin)
-        for place, shares in effective.items()
+    shares = fitted({place: wanted[place] for place in floors}, floors)
+    names = [name for place in shares for name in steered[place].policy.accounts]
+    beside = _level(steered[min(shares)], names) if shares else Refusal("no_account")
+    if isinstance(beside, Refusal):
+        return loose
+    effective = _effective(shares, caps, levels, beside)
+    aims = {place: min(own.get(place, 1.0), levels[place].part(effective[place])) for place in shares}
+    return loose | {
+        place: _held(levels[place], aim, steered[place].policy.margin) for place, aim in aims.items()
     }
-
-
-def _aim(level: SteeredLevel, shares: float, margin: float) -> float:
-    """The part of a level that effective ``shares`` are; the present part where that differs by less than
-    ``margin``."""
-    present, aim = level.share(level.present), shares / (shares + level.competing_shares)
-    return present if abs(aim - present) < margin else aim
 
 
 def _effective(
-    wanted: Mapping[int, float], floors: Mapping[int, float], rest: float, own: Mapping[int, float]
+    shares: Mapping[int, float],
+    caps: Collection[int],
+    levels: Mapping[int, SteeredLevel],
+    beside: SteeredLevel,
 ) -> dict[int, float]:
-    """The effective shares of each promise; ``own`` has what the operator gave each cap, which gets no more.
+    """The effective shares that give each promise its share among those that take part now.
 
-    A cap that leaves more than that does not bind, so its accounts belong to the rest.
+    A promise claims its share, or only what it uses while none of its jobs waits, or while it is served so
+    little that it goes first anyway. With S the effective shares of the rest, each is to have
+    S x share / (1 - sum of the claims). Where the rest does not wait, floors that wait get what it leaves;
+    caps do not, so theirs are fewer by as much.
     """
-    loose: dict[int, float] = {}
-    while True:
-        beside = rest + fsum(loose.values())
-        shares = fitted({place: share for place, share in wanted.items() if place not in loose}, floors)
-        left = 1.0 - fsum(shares.values())
-        effective = {place: beside * share / left for place, share in shares.items()}
-        more = {place: own[place] for place in effective if place in own and effective[place] >= own[place]}
-        if not more:
-            return effective | loose
-        loose |= more
+    claims = {place: share for place, share in shares.items() if _takes_part(levels[place], share)}
+    waiting_floors = fsum(share for place, share in claims.items() if place not in caps)
+    claimed = fsum(
+        claims.get(place, min(share, levels[place].usage_share)) for place, share in shares.items()
+    )
+    spare = 0.0 if beside.waits(beside.others) else max(0.0, beside.usage_share - claimed)
+    each = beside.competing_shares / (1.0 - claimed)
+    capped = waiting_floors / (waiting_floors + spare) if waiting_floors else 1.0
+    return {place: each * share * (capped if place in caps else 1.0) for place, share in shares.items()}
+
+
+def _takes_part(level: SteeredLevel, share: float) -> bool:
+    """Whether a promise would get no more than its share if it were to compete for it."""
+    return level.waits(level.regional) and level.usage_share >= SERVED_ALIKE * share
+
+
+def _held(level: SteeredLevel, aim: float, margin: float) -> float:
+    """The aim; the present share where that differs by less than ``margin``."""
+    present = level.share(level.present)
+    return present if abs(aim - present) < margin else aim
 
 
 def _level(steering: Steering, accounts: Sequence[str]) -> SteeredLevel | Refusal:

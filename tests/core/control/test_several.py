@@ -152,10 +152,10 @@ def steered(
     baseline = baseline or dict(machine.raw_shares)
     states: list[records.ControlState | None] = [None] * len(promises)
     changed: list[records.Decision] = []
-    for hour in range(EVERY, days * 24 + 1, EVERY):
+    for _ in range(days * 24 // EVERY):
         for _ in range(EVERY):
             machine.hour()
-        now = hour * records.HOUR
+        now = len(machine.delivered) * records.HOUR
         waiting = frozenset(name for name, wait in machine.waiting[-1].items() if wait)
         rows = [
             Steering(
@@ -221,6 +221,33 @@ def test_what_a_floor_gets_below_the_row_of_a_cap_is_deducted() -> None:
     assert 0.5 <= part(machine, "eu", "firms", days=10) <= 0.525
     assert 0.25 <= part(machine, "regional", days=10) <= 0.275
     assert part(machine, "firms", days=10) <= 0.2
+
+
+def test_a_floor_keeps_its_own_after_an_absence_also_where_a_part_of_it_is_below_the_row_of_a_cap() -> None:
+    machine = Machine(dict(EQUAL), {**dict.fromkeys(EQUAL, 1.0), "eu": 0.1})
+    promises = (REGION, replace(EU, elsewhere=("firms",)), INDUSTRY)
+    steered(machine, promises, 15)
+    assert part(machine, "eu", "firms", days=15) < 0.35
+    machine.demand = dict.fromkeys(EQUAL, 1.0)
+    steered(machine, promises, 30)
+    assert part(machine, "eu", "firms", days=30) > 0.55, "it is paid back"
+    assert part(machine, "eu", "firms", days=15) >= 0.5, "and does not fall below the floor after that"
+
+
+def test_a_cap_holds_also_where_all_others_were_promised_something() -> None:
+    machine = Machine(dict(EQUAL), {**dict.fromkeys(EQUAL, 1.0), "other": 0.0})
+    steered(machine, ALL, 40)
+    assert 0.17 <= part(machine, "firms") <= 0.2
+    assert part(machine, "regional") >= 0.25
+    assert part(machine, "eu") >= 0.5
+
+
+def test_a_floor_gets_no_more_than_its_own_while_another_is_away() -> None:
+    machine = Machine(dict(EQUAL), {**dict.fromkeys(EQUAL, 1.0), "regional": 0.0})
+    steered(machine, ALL, 40)
+    assert 0.5 <= part(machine, "eu") <= 0.535
+    assert part(machine, "firms") <= 0.2
+    assert part(machine, "other") > 0.25, "what a floor leaves is for those who were promised nothing"
 
 
 def test_without_steering_the_same_machine_breaks_a_floor() -> None:

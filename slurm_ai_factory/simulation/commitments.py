@@ -59,18 +59,19 @@ class Commitments:
 
     def placed(self, users: Sequence[User]) -> Placed:
         """Each user below a row; users whose accounts have the same promises are a group."""
-        groups = self._groups(users)
+        groups = self.groups(users)
         group = np.array([groups.index(self.of(account)) for account, _ in users], np.int64)
         first = np.array([self.promises[0].name in self.of(account) for account, _ in users], np.int64)
         return Placed(tuple(self.row(account) for account, _ in users), first, group, len(groups))
 
-    def _groups(self, users: Sequence[User]) -> list[frozenset[str]]:
+    def groups(self, users: Sequence[User]) -> list[frozenset[str]]:
+        """The promises of each group of accounts, in the order of the cluster's columns."""
         return sorted({self.of(account) for account, _ in users}, key=sorted)
 
     def sight(self, promise: Promise, users: Sequence[User], user: arrays.Ints) -> Sight:
         """What a promise is about; ``user`` has the place of each job's user."""
         side = np.array([promise.name in self.of(account) for account, _ in users], np.int64)
-        return Sight(side[user], columns_of(promise, self._groups(users)))
+        return Sight(side[user], columns_of(promise, self.groups(users)))
 
     def raw_shares(self, rows: Sequence[str]) -> dict[str, int]:
         """What the rows begin with: the promised shares, as far as they fit; the others have the rest."""

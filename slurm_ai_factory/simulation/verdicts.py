@@ -20,6 +20,9 @@ from slurm_ai_factory.simulation.arrays import ALL, UP
 from slurm_ai_factory.simulation.bookkeeping import Books, windows_of
 from slurm_ai_factory.simulation.replay import Replayed, Trial
 
+BROKEN = (Verdict.MISSED_STARVED, Verdict.EXCEEDED)
+"""The verdicts that may be the policy's fault."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromiseOutcome:
@@ -30,6 +33,8 @@ class PromiseOutcome:
     worst_window_share: float | None  #: the least of a floor, the most of a cap; None: no window was judged
     windows: int  #: how many were judged
     verdicts: dict[Verdict, int]  #: of those
+    broken: tuple[tuple[Window, float], ...]
+    """The windows with a share that was missed while demand waited, or exceeded while others did."""
     writes_per_day: float | None  #: of its row; None where it has none
 
 
@@ -49,6 +54,7 @@ def _outcome(trial: Trial, replayed: Replayed, promise: Promise) -> PromiseOutco
     cluster = replayed.cluster
     books = Books(cluster, promise, trial.window, trial.zone, 0, trial.sight(promise))
     judged = [_judged(books, window) for window in whole_windows(trial, cluster.began, cluster.now)]
+    verdicts = [verdict(measured) for measured in judged]
     shares = [m.delivered_share for m in judged if m.delivered_share is not None]
     worst = max if promise.bound is Bound.CAP else min
     days = (cluster.until - cluster.began) / DAY
@@ -58,7 +64,12 @@ def _outcome(trial: Trial, replayed: Replayed, promise: Promise) -> PromiseOutco
         delivered_share=books.over(Window("all", cluster.began, cluster.now)).delivered_share,
         worst_window_share=worst(shares, default=None),
         windows=len(judged),
-        verdicts=dict(Counter(map(verdict, judged))),
+        verdicts=dict(Counter(verdicts)),
+        broken=tuple(
+            (m.window, m.delivered_share or 0.0)
+            for m, found in zip(judged, verdicts, strict=True)
+            if found in BROKEN
+        ),
         writes_per_day=writes / days if promise.name in cluster.accounts else None,
     )
 

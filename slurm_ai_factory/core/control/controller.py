@@ -129,6 +129,7 @@ def decide(
     inputs = {
         **account,
         **_inputs(policy, measurement, level, owed, decayed, u_ref, wanted),
+        **({"elsewhere_share": elsewhere} if elsewhere else {}),
         **observed.noted,
     }
     state = ControlState(at=now, u_ref=u_ref, writes_last_day=writes, baseline=own)

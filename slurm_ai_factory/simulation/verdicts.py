@@ -67,8 +67,8 @@ def _outcome(trial: Trial, replayed: Replayed, promise: Promise) -> PromiseOutco
         verdicts=dict(Counter(verdicts)),
         broken=tuple(
             (m.window, m.delivered_share or 0.0)
-            for m, found in zip(judged, verdicts, strict=True)
-            if found in BROKEN
+            for m, judgement in zip(judged, verdicts, strict=True)
+            if judgement in BROKEN
         ),
         writes_per_day=writes / days if promise.name in cluster.accounts else None,
     )

@@ -12,7 +12,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import ceil
+from math import ceil, fsum
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -33,7 +33,7 @@ from slurm_ai_factory.simulation.workload import Workload
 from tests.benchmarks.evaluate import LOGS, MARGIN, ROLLING, Log, drawn_trial, read_log, trial_of_work
 from tests.benchmarks.evaluate import Task as Draw
 from tests.benchmarks.funder import ABOVE, DAILY_WRITES, REQUIREMENTS, table
-from tests.benchmarks.keepable import asked_in, keepable, rules_of
+from tests.benchmarks.keepable import Rule, asked_in, keepable, rules_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "evaluation" / "promises.md"
 NOTE = "<!-- Made by `make evaluate-promises`; do not edit. -->"
@@ -84,7 +84,7 @@ def run(case: Case) -> list[dict[str, Any]]:
 
 
 def _rows(case: Case, trial: Trial, lived: Replayed) -> list[dict[str, Any]]:
-    found, rules = outcomes(trial, lived), rules_of(trial)
+    found, rules = outcomes(trial, lived), cut(rules_of(trial))
     kept = {
         window: keepable(asked_in(lived, window), rules)
         for window in {window for one in found for window, _ in one.broken}
@@ -99,6 +99,13 @@ def _rows(case: Case, trial: Trial, lived: Replayed) -> list[dict[str, Any]]:
         }
         for one in found
     ]  # fmt: skip
+
+
+def cut(rules: Sequence[Rule]) -> list[Rule]:
+    """The rules, with floors that add up to more than MOST cut in proportion."""
+    whole = fsum(rule.share for rule in rules if rule.bound is Bound.FLOOR)
+    part = min(1.0, MOST / whole)
+    return [rule._replace(share=rule.share * part) if rule.bound is Bound.FLOOR else rule for rule in rules]
 
 
 def margin_of(trial: Trial) -> float:
@@ -171,11 +178,12 @@ def sum_until(name: str) -> float:
 
 def page(rows: Sequence[Mapping[str, Any]]) -> str:
     """The requirements and every workload."""
-    fitting, cut = ([_line(group) for group in _grouped(rows, fits)] for fits in (True, False))
+    fitting, unfitting = ([_line(group) for group in _grouped(rows, fits)] for fits in (True, False))
     return "\n\n".join([
         NOTE, "# Three promises that cross", ABOUT, "## What was required",
         required([row for row in rows if row["policy"] == LAW]),
-        "## Every workload", table(HEAD, fitting), IN_FULL, "## Floors that do not fit", table(HEAD, cut),
+        "## Every workload", table(HEAD, fitting), IN_FULL,
+        "## Floors that do not fit", table(HEAD, unfitting),
     ]) + "\n"  # fmt: skip
 
 
@@ -258,9 +266,9 @@ def required(rows: Sequence[Mapping[str, Any]]) -> str:
         if group[0]["bound"] == Bound.FLOOR
     )
     writes = max(row["writes"] for row in fitting if row["writes"] is not None)
-    cut = [row for row in rows if not row["fits"] and row["bound"] == Bound.FLOOR]
+    unfitting = [row for row in rows if not row["fits"] and row["bound"] == Bound.FLOOR and row["keepable"]]
     whole = sum(promise.target_share for promise in promises_of(Case(case="", seed=0, fits=False))[:2])
-    short = [row for row in cut if row["delivered"] < row["share"] * MOST / whole - SLACK]
+    short = [row for row in unfitting if row["delivered"] < row["share"] * MOST / whole - SLACK]
     lines = [
         ("no floor missed while its demand waited and all promises fitted", missed, missed.startswith("0 ")),
         ("the cap exceeded on idle nodes only", exceeded, exceeded.startswith("0 ")),
@@ -269,8 +277,8 @@ def required(rows: Sequence[Mapping[str, Any]]) -> str:
         (f"at most {DAILY_WRITES:g} writes a day for each row", f"at most {writes:.2f}",
          writes <= DAILY_WRITES),
         ("floors that do not fit are cut in proportion",
-         f"{len(short)} of {len(cut)} got less" if cut else "not run",
-         bool(cut) and not short),
+         f"{len(short)} of {len(unfitting)} got less" if unfitting else "not run",
+         bool(unfitting) and not short),
     ]  # fmt: skip
     return table(REQUIREMENTS, [(*line[:2], "yes" if line[2] else "**no**") for line in lines])
 

@@ -155,10 +155,6 @@ class SteeredLevel:
         """The part of the level that effective shares of the regional accounts are."""
         return effective / (effective + self.competing_shares)
 
-    def waits(self, rows: Iterable[Association]) -> bool:
-        """Whether one of these has a job that could start; so it is taken where the queue was not read."""
-        return self.waiting is None or any(row.key in self.waiting for row in rows)
-
     def effective(self, rows: Sequence[int]) -> float:
         """Effective shares of the regional accounts with these RawShares."""
         return self._effective(self.regional, rows, self.ratio)

@@ -173,45 +173,44 @@ def _aims(
         place: 0.0 if place in caps else max(0.0, steered[place].policy.target_share - elsewhere[place])
         for place in levels.keys() - loose.keys()
     }
-    shares = fitted({place: wanted[place] for place in floors}, floors)
-    names = [name for place in shares for name in steered[place].policy.accounts]
-    beside = _level(steered[min(shares)], names) if shares else Refusal("no_account")
+    names = [name for place in floors for name in steered[place].policy.accounts]
+    beside = _level(steered[min(floors)], names) if floors else Refusal("no_account")
     if isinstance(beside, Refusal):
         return loose
-    effective = _effective(shares, caps, levels, beside)
-    aims = {place: min(own.get(place, 1.0), levels[place].part(effective[place])) for place in shares}
+    effective = _effective({place: wanted[place] for place in floors}, floors, caps, levels, beside)
+    aims = {place: min(own.get(place, 1.0), levels[place].part(effective[place])) for place in floors}
     return loose | {
         place: _held(levels[place], aim, steered[place].policy.margin) for place, aim in aims.items()
     }
 
 
 def _effective(
-    shares: Mapping[int, float],
+    wanted: Mapping[int, float],
+    floors: Mapping[int, float],
     caps: Collection[int],
     levels: Mapping[int, SteeredLevel],
     beside: SteeredLevel,
 ) -> dict[int, float]:
     """The effective shares that give each promise its share among those that take part now.
 
-    A promise claims its share, or only what it uses while none of its jobs waits, or while it is served so
-    little that it goes first anyway. With S the effective shares of the rest, each is to have
-    S x share / (1 - sum of the claims). Where the rest does not wait, floors that wait get what it leaves;
-    caps do not, so theirs are fewer by as much.
+    A promise claims its share. While it has much less usage than that, it is away or goes first anyway, and
+    claims only what it uses; the others need to fit only beside that. With S the effective shares of the
+    rest, each is to have S x share / (1 - sum of the claims). What the rest does not use is for the floors;
+    caps do not get it, so theirs are fewer by as much.
     """
-    claims = {place: share for place, share in shares.items() if _takes_part(levels[place], share)}
-    waiting_floors = fsum(share for place, share in claims.items() if place not in caps)
-    claimed = fsum(
-        claims.get(place, min(share, levels[place].usage_share)) for place, share in shares.items()
-    )
-    spare = 0.0 if beside.waits(beside.others) else max(0.0, beside.usage_share - claimed)
-    each = beside.competing_shares / (1.0 - claimed)
-    capped = waiting_floors / (waiting_floors + spare) if waiting_floors else 1.0
-    return {place: each * share * (capped if place in caps else 1.0) for place, share in shares.items()}
-
-
-def _takes_part(level: SteeredLevel, share: float) -> bool:
-    """Whether a promise would get no more than its share if it were to compete for it."""
-    return level.waits(level.regional) and level.usage_share >= SERVED_ALIKE * share
+    shares, used = fitted(wanted, floors), {place: levels[place].usage_share for place in wanted}
+    away = {place: used[place] for place, share in shares.items() if used[place] < SERVED_ALIKE * share}
+    here = {place: share for place, share in wanted.items() if place not in away}
+    claims = fitted(here, floors, MOST - fsum(away.values()))
+    left = 1.0 - fsum(claims.values()) - fsum(away.values())
+    unused = left - (1.0 - beside.usage_share)
+    spare = unused if unused > (1.0 - SERVED_ALIKE) * left else 0.0
+    kept = fsum(share for place, share in claims.items() if place not in caps)
+    of_cap = kept / (kept + spare) if kept else 1.0
+    each = beside.competing_shares / left
+    return {
+        place: each * share * (of_cap if place in caps else 1.0) for place, share in (shares | claims).items()
+    }
 
 
 def _held(level: SteeredLevel, aim: float, margin: float) -> float:

@@ -218,9 +218,9 @@ def test_floors_that_do_not_fit_are_cut_in_proportion_and_a_cap_is_not_raised_as
 def test_what_a_floor_gets_below_the_row_of_a_cap_is_deducted() -> None:
     machine = Machine(dict(EQUAL), dict.fromkeys(EQUAL, 1.0))
     steered(machine, (REGION, replace(EU, elsewhere=("firms",)), INDUSTRY), 30)
-    assert 0.5 <= part(machine, "eu", "firms", days=10) <= 0.525
-    assert 0.25 <= part(machine, "regional", days=10) <= 0.275
-    assert part(machine, "firms", days=10) <= 0.2
+    assert 0.5 <= part(machine, "eu", "firms") <= 0.525
+    assert 0.25 <= part(machine, "regional") <= 0.275
+    assert part(machine, "firms") <= 0.2
 
 
 def test_a_floor_keeps_its_own_after_an_absence_also_where_a_part_of_it_is_below_the_row_of_a_cap() -> None:

@@ -7,6 +7,7 @@ Tested in tests/cli/test_commands.py.
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -63,9 +64,16 @@ def cli() -> None:
     """
 
 
+class _EndedError(BaseException):
+    """A signal that asks the process to end."""
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 success, 1 error, 2 usage, and those a command documents."""
     screen.guard()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
     try:
         sys.exit(cli.main(standalone_mode=False, auto_envvar_prefix="SAF") or 0)
     except click.ClickException as error:
@@ -74,6 +82,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
+    except _EndedError as ended:
+        signal.signal(ended.args[0], signal.SIG_DFL)
+        signal.raise_signal(ended.args[0])
     except SafError as error:
         _fail(error, str(error))
     except OSError as error:
@@ -85,6 +96,11 @@ def main() -> None:
     except Exception as error:
         remedy = "this is a defect: run the command again with --debug and report it"
         _fail(error, shortage(error) or f"unexpected {type(error).__name__}: {error}; {remedy}")
+
+
+def _end(number: int, _frame: object) -> None:
+    """Unwind as Ctrl-C does, so that no half a file is left; the process still ends by the signal."""
+    raise _EndedError(number)
 
 
 def _fail(error: Exception, message: str) -> None:

@@ -430,6 +430,7 @@ def test_what_no_site_sent_is_refused(programme: tuple[Saf, Path], tmp_path: Pat
         str(box / "folder.json"): "cannot be read: Is a directory",
     }
     good, _ = given(box, key)
+    (box / f".4711.{good.name}").write_bytes(good.read_bytes()[:100])  # as while it is being written
     done = saf.run("hub", "intake", str(box), "--json", code=1)
     answer = json.loads(done.stdout)
     assert {row["file"]: row["reason"] for row in answer["refused"]} == wanted

@@ -26,6 +26,8 @@ FORMATS = ("html", "csv", "json")
 
 NOTE_CHARACTERS = 600
 """A longer response does not fit on the first page."""
+NOTE_BYTES = 2**16
+"""More of the file is not read."""
 
 
 @click.command("report", cls=SafCommand)
@@ -97,7 +99,13 @@ def report_command(
 def _response(file: Path) -> str:
     """The text of a response. Raises UsageError."""
     try:
-        text = file.read_bytes().decode("utf-8").replace("\r\n", "\n").strip()
+        with file.open("rb") as opened:
+            content = opened.read(NOTE_BYTES + 1)
+        if len(content) > NOTE_BYTES:
+            raise click.UsageError(
+                f"--note: {file} is too long; write at most {NOTE_CHARACTERS:,} characters"
+            )
+        text = content.decode("utf-8").replace("\r\n", "\n").strip()
     except UnicodeDecodeError as error:
         raise click.UsageError(f"--note: {file} is not text in UTF-8; save it as UTF-8") from error
     except OSError as error:

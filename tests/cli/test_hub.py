@@ -478,7 +478,8 @@ def test_what_cannot_be_registered(books: Saf, tmp_path: Path, arguments: tuple[
 def test_a_key_that_is_none_is_refused(books: Saf, tmp_path: Path) -> None:
     private, _ = keys(tmp_path)
     add = ("hub", "add", "south/beta", "--weights", "cpu", "--since", SINCE, "--reason", "r", "--key")
-    assert "is not a public key in PEM" in books.run(*add, str(private), code=1).stderr
+    refused = "is not a public key in PEM format; make one of the private key: openssl pkey -pubout"
+    assert refused in books.run(*add, str(private), code=1).stderr
     assert "lacks hub.site or ledger.signing_key" in books.run("hub", "state", "-o", "x", code=1).stderr
     assert "takes in days of no site" in books.run("hub", "share", code=1).stderr
 

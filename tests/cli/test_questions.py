@@ -68,6 +68,10 @@ TERM = ("--since", "2027-01-01", "--share", "0.2", "--source", "s", "--reason", 
         ),
         (("backfill", "-S", "2026-11-10", "-E", "2026-11-01"), 2, "is not after its start"),
         (("backfill", "-S", "2026-11-10", "-E", "2026-11-10"), 2, "is not after its start"),
+        (("ledger", "backup", ""), 1, ". is a directory; name a file"),
+        (("report", "-o", ".", "--note", "/dev/zero"), 2, "/dev/zero is too long; write at most 600"),
+        (("meter", "import", "/dev/zero"), 2, "/dev/zero has more than 256 MiB; import it in parts"),
+        (("person", "show", "nobody", "--reason", "x"), 0, "the ledger has the name nobody nowhere"),
     ],
 )
 def test_what_cannot_be_answered_is_said_in_one_sentence(

@@ -64,8 +64,8 @@ def cli() -> None:
     """
 
 
-class _EndedError(BaseException):
-    """A signal that asks the process to end."""
+class _EndedError(KeyboardInterrupt):
+    """A signal that asks the process to end, as Ctrl-C does."""
 
 
 def main() -> None:
@@ -79,12 +79,13 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        ended = error.__cause__ or error  # click turns it into an Abort
+        if isinstance(ended, _EndedError):
+            signal.signal(ended.args[0], signal.SIG_DFL)
+            signal.raise_signal(ended.args[0])
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except _EndedError as ended:
-        signal.signal(ended.args[0], signal.SIG_DFL)
-        signal.raise_signal(ended.args[0])
     except SafError as error:
         _fail(error, str(error))
     except OSError as error:

@@ -93,7 +93,9 @@ def report_command(
     files = [write_text(place, *file) for file in _files(config, report, languages, formats)]
     waiting = {} if proposal is None else {"proposal": proposal}
     value = {"files": files, "fingerprint": fingerprint, **waiting}
-    output.reply(value, *(f"wrote {file}" for file in files))
+    published = f"published the report of {name} as of {output.when(known)}"
+    said = [published] if publish and proposal is None else []
+    output.reply(value, *(f"wrote {file}" for file in files), *said)
 
 
 def _response(file: Path) -> str:

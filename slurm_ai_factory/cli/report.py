@@ -93,9 +93,10 @@ def report_command(
     files = [write_text(place, *file) for file in _files(config, report, languages, formats)]
     waiting = {} if proposal is None else {"proposal": proposal}
     value = {"files": files, "fingerprint": fingerprint, **waiting}
-    published = f"published the report of {name} as of {output.when(known)}"
-    said = [published] if publish and proposal is None else []
-    output.reply(value, *(f"wrote {file}" for file in files), *said)
+    sentences = [f"wrote {file}" for file in files]
+    if publish and proposal is None:
+        sentences.append(f"published the report of {name} as of {output.when(known)}")
+    output.reply(value, *sentences)
 
 
 def _response(file: Path) -> str:

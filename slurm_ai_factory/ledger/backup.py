@@ -156,7 +156,7 @@ def _owned(target: Store, dumped: BackedUp | None) -> bool:
 def _load(programs: Path, file: Path, url: str, owned: bool) -> None:
     """Run the statements of a dump in one transaction. Raises LedgerError.
 
-    It is committed by a statement of its own: psql cannot tell the end of the dump from the end of saf.
+    It is committed by a statement of its own: psql takes the end of saf for the end of the dump.
     """
     unpack = (programs / "pg_restore", "--no-owner", "--no-privileges", "--file=-", file)
     load = (programs / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "--no-password")

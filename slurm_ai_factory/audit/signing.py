@@ -40,7 +40,8 @@ def signature(key_file: Path, message: str) -> str:
         key = load_pem_private_key(key_bytes(key_file), password=None)
     except (ValueError, TypeError) as error:
         raise SafError(
-            f"{key_file} is not a private key in PEM format without a password: {error}"
+            f"{key_file} is not a private key in PEM format without a password; create one with: openssl "
+            "genpkey -algorithm ed25519"
         ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise SafError(
@@ -89,7 +90,9 @@ def _public_key(pem: bytes, where: str) -> Ed25519PublicKey:
     try:
         key = load_pem_public_key(pem)
     except ValueError as error:
-        raise SafError(f"{where} is not a public key in PEM format: {error}") from error
+        raise SafError(
+            f"{where} is not a public key in PEM format; make one of the private key: openssl pkey -pubout"
+        ) from error
     if not isinstance(key, Ed25519PublicKey):
         raise SafError(
             f"{where} is not an Ed25519 key; give the public half of the key that made the signature"

@@ -7,6 +7,7 @@ Tested in tests/cli/test_commands.py.
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -63,15 +64,26 @@ def cli() -> None:
     """
 
 
+class _EndedError(KeyboardInterrupt):
+    """A signal that asks the process to end, as Ctrl-C does."""
+
+
 def main() -> None:
     """Run the command line. Exit codes: 0 success, 1 error, 2 usage, and those a command documents."""
     screen.guard()
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
     try:
         sys.exit(cli.main(standalone_mode=False, auto_envvar_prefix="SAF") or 0)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        ended = error.__cause__ or error  # click turns it into an Abort
+        if isinstance(ended, _EndedError):
+            signal.signal(ended.args[0], signal.SIG_DFL)
+            signal.raise_signal(ended.args[0])
         click.echo("interrupted", err=True)
         sys.exit(130)
     except SafError as error:
@@ -85,6 +97,11 @@ def main() -> None:
     except Exception as error:
         remedy = "this is a defect: run the command again with --debug and report it"
         _fail(error, shortage(error) or f"unexpected {type(error).__name__}: {error}; {remedy}")
+
+
+def _end(number: int, _frame: object) -> None:
+    """Unwind as Ctrl-C does, so that no half a file is left; the process still ends by the signal."""
+    raise _EndedError(number)
 
 
 def _fail(error: Exception, message: str) -> None:

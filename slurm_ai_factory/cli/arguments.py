@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -21,6 +22,9 @@ from slurm_ai_factory.ledger import Ledger
 from slurm_ai_factory.question import Question
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+MOST_BYTES = 256 * 2**20
+"""Of an imported file; it is in memory as a whole."""
 
 WINDOW = click.option(
     "--window", metavar="W", help="2027Q1, 2027-03, 2027H1, 2027, rolling:30d or current (the default)."
@@ -122,6 +126,14 @@ def asked_promise(config: Config, resource: str | None) -> Promise:
     """The promise, in the given resource. Raises UsageError."""
     with usage_errors():
         return config.promise_of(None if resource is None else Resource.parse(resource))
+
+
+def content_of(file: io.BufferedReader) -> bytes:
+    """The bytes of an imported file. Raises UsageError."""
+    content = file.read(MOST_BYTES + 1)
+    if len(content) > MOST_BYTES:
+        raise click.UsageError(f"{file.name} has more than {MOST_BYTES >> 20} MiB; import it in parts")
+    return content
 
 
 def check_tres(ledger: Ledger, resource: Resource) -> None:

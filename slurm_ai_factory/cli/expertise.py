@@ -74,7 +74,7 @@ def expertise_import(file: io.BufferedReader, dry_run: bool) -> None:
     Windows-1252; commas, semicolons or tabs. A file that was imported before is refused.
     """
     config = load_config()
-    data = file.read()
+    data = arguments.content_of(file)
     with opened_ledger(config) as ledger:
         entries, faults = expertise.from_sheet(data, ledger.registry.known().keys)
         if faults:

@@ -50,7 +50,7 @@ def grid_import(file: io.BufferedReader, baseline_kw: str | None, dry_run: bool)
     already are not added again.
     """
     config = load_config()
-    data = file.read()
+    data = arguments.content_of(file)
     if data.removeprefix(BOM_UTF8).lstrip().startswith(b"<"):
         rows, faults = _of_order(data, baseline_kw)
     elif baseline_kw is not None:

@@ -182,8 +182,9 @@ def hub_state(since: str | None, until: str | None, directory: str) -> None:
 def hub_intake(paths: tuple[Path, ...]) -> None:
     """Take in statements of sites: files, or directories of *.json files. Writes to the ledger.
 
-    Each file goes in whole or is refused with the reason; the same files in any order, and more than once,
-    give the same figures. Exit code 1: files were refused.
+    Hidden files of a directory are left out: they are still being written. Each file goes in whole or is
+    refused with the reason; the same files in any order, and more than once, give the same figures. Exit code
+    1: files were refused.
     """
     config, refused, faults, new, known = load_config(), list[dict[str, str]](), list[dict[str, str]](), 0, 0
     with opened_ledger(config) as ledger:
@@ -366,9 +367,12 @@ def _written(directory: Path, key: Path, statement: day_statement.DayStatement) 
 
 
 def _files(paths: tuple[Path, ...]) -> Iterator[Path]:
-    """Every file to take in; of a directory those that end in .json, in order of name."""
+    """Every file to take in; of a directory those that end in .json and are not hidden, in order of name.
+
+    A hidden one is still being written: by `saf hub state`, or by whatever carries it here.
+    """
     for path in paths:
-        yield from sorted(path.glob("*.json")) if path.is_dir() else (path,)
+        yield from sorted(path.glob("[!.]*.json")) if path.is_dir() else (path,)
 
 
 def _content(file: Path) -> bytes:

@@ -162,7 +162,7 @@ def meter_place(file: io.BufferedReader) -> None:
     The newest line of a job, node and beginning counts.
     """
     config = load_config()
-    placements, faults = samples.placements_sheet(file.read(), _instants(config))
+    placements, faults = samples.placements_sheet(arguments.content_of(file), _instants(config))
     if faults:
         output.refuse(file.name, faults)
     with opened_ledger(config) as ledger:
@@ -189,7 +189,8 @@ def _option(name: str) -> str:
 
 def _from_file(config: Config, file: io.BufferedReader) -> Taken:
     """The readings of a file. Raises RefusedError with every fault of it."""
-    readings, skipped, faults = samples.readings_sheet(file.read(), file.name, _instants(config))
+    content = arguments.content_of(file)
+    readings, skipped, faults = samples.readings_sheet(content, file.name, _instants(config))
     if faults:
         output.refuse(file.name, faults)
     return readings, skipped

@@ -14,7 +14,14 @@ import click
 from slurm_ai_factory import question
 from slurm_ai_factory.cli import output
 from slurm_ai_factory.cli.approval import proposed
-from slurm_ai_factory.cli.arguments import asked_day, asked_reason, reason_option, usage_errors, warn_of_names
+from slurm_ai_factory.cli.arguments import (
+    asked_day,
+    asked_reason,
+    content_of,
+    reason_option,
+    usage_errors,
+    warn_of_names,
+)
 from slurm_ai_factory.cli.clusters import EachCommand
 from slurm_ai_factory.cli.new_file import replaced_file
 from slurm_ai_factory.cli.options import SafGroup, chosen
@@ -155,7 +162,7 @@ def organisation_import(file: io.BufferedReader, reason: str, correct: bool) -> 
     present entry change nothing. Writes to the ledger.
     """
     config = load_config()
-    table = registry_sheet.read_registry_sheet(file.read(), config.promise.time_zone)
+    table = registry_sheet.read_registry_sheet(content_of(file), config.promise.time_zone)
     if table.faults:
         output.refuse(file.name, table.faults)
     if table.encoding != "UTF-8" and not chosen.quiet:

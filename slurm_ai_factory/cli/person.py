@@ -52,7 +52,8 @@ def person_show(name: str, reason: str) -> None:
     rows = [
         (*list(cells.values())[:-1], FATES[place.fate]) for place, cells in zip(held, places, strict=True)
     ]
-    output.table(("table", "column", "rows", "first", "last", "forgetting"), rows, value)
+    columns = ("table", "column", "rows", "first", "last", "forgetting")
+    output.table(columns, rows, value, f"the ledger has the name {name} nowhere; check how Slurm writes it")
 
 
 @person_group.command("export")

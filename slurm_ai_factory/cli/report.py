@@ -26,6 +26,8 @@ FORMATS = ("html", "csv", "json")
 
 NOTE_CHARACTERS = 600
 """A longer response does not fit on the first page."""
+NOTE_BYTES = 2**16
+"""More of the file is not read."""
 
 
 @click.command("report", cls=SafCommand)
@@ -91,13 +93,22 @@ def report_command(
     files = [write_text(place, *file) for file in _files(config, report, languages, formats)]
     waiting = {} if proposal is None else {"proposal": proposal}
     value = {"files": files, "fingerprint": fingerprint, **waiting}
-    output.reply(value, *(f"wrote {file}" for file in files))
+    sentences = [f"wrote {file}" for file in files]
+    if publish and proposal is None:
+        sentences.append(f"published the report of {name} as of {output.when(known)}")
+    output.reply(value, *sentences)
 
 
 def _response(file: Path) -> str:
     """The text of a response. Raises UsageError."""
     try:
-        text = file.read_bytes().decode("utf-8").replace("\r\n", "\n").strip()
+        with file.open("rb") as opened:
+            content = opened.read(NOTE_BYTES + 1)
+        if len(content) > NOTE_BYTES:
+            raise click.UsageError(
+                f"--note: {file} is too long; write at most {NOTE_CHARACTERS:,} characters"
+            )
+        text = content.decode("utf-8").replace("\r\n", "\n").strip()
     except UnicodeDecodeError as error:
         raise click.UsageError(f"--note: {file} is not text in UTF-8; save it as UTF-8") from error
     except OSError as error:

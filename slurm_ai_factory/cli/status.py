@@ -137,7 +137,9 @@ def _check() -> int:
         clusters = asked_clusters()
         checks = {name: _checked(config) for name, config in clusters.items()}
         if several(clusters):
-            checks |= {f"joint.{each.name}": _checked_joint(each) for each in measured_jointly()}
+            sound = [config for config in clusters.values() if isinstance(config, Config)]
+            late = max((config.daemon.ready_after for config in sound), default=0)
+            checks |= {f"joint.{each.name}": _checked_joint(each, late) for each in measured_jointly()}
     except Exception as error:
         checks = {"": nagios.ServiceCheck(nagios.ServiceState.UNKNOWN, one_sentence(error))}
     check = nagios.checked_together(checks) if len(checks) > 1 else next(iter(checks.values()))
@@ -159,13 +161,14 @@ def _checked(config: Config | ConfigError) -> nagios.ServiceCheck:
         return nagios.ServiceCheck(nagios.ServiceState.UNKNOWN, one_sentence(error))
 
 
-def _checked_joint(measured: JointNow) -> nagios.ServiceCheck:
-    """The check of a joint promise."""
+def _checked_joint(measured: JointNow, late: int) -> nagios.ServiceCheck:
+    """The check of a joint promise, whose clusters were all to be read so many seconds ago at most."""
     if measured.answer is None:
         return nagios.ServiceCheck(nagios.ServiceState.UNKNOWN, measured.error)
     m, margin, zone, _ = measured.answer
-    state, text = nagios.service_check([Further(m, margin)], (), language(DEFAULT, zone))
-    return nagios.ServiceCheck(state, text, nagios.performance_data(m, margin, now(), None))
+    holds = [{"reason": "stale", "since": output.when(m.as_of)}] if now() - m.as_of > late else []
+    state, text = nagios.service_check([Further(m, margin)], holds, language(DEFAULT, zone))
+    return nagios.ServiceCheck(state, text, nagios.performance_data(m, margin, now(), late))
 
 
 def _gathered(config: Config, ledger: Ledger) -> tuple[Question, list[Further], dict[str, Any]]:

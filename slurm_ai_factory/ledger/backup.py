@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from shutil import which
 from tempfile import TemporaryFile
@@ -153,23 +154,32 @@ def _owned(target: Store, dumped: BackedUp | None) -> bool:
 
 
 def _load(programs: Path, file: Path, url: str, owned: bool) -> None:
-    """Run the statements of a dump in one transaction. Raises LedgerError."""
+    """Run the statements of a dump in one transaction. Raises LedgerError.
+
+    It is committed by a statement of its own: psql takes the end of saf for the end of the dump.
+    """
     unpack = (programs / "pg_restore", "--no-owner", "--no-privileges", "--file=-", file)
-    load = (programs / "psql", "-X", "-q", "--single-transaction", "-v", "ON_ERROR_STOP=1", "--no-password")
+    load = (programs / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "--no-password")
     as_owner = ("-c", "SET ROLE saf_owner") if owned else ()
     with (
         TemporaryFile() as complaints,
         subprocess.Popen(unpack, stdout=subprocess.PIPE, stderr=complaints) as source,
         subprocess.Popen(
-            (*load, *as_owner, "-f", "-"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            (*load, *as_owner, "-c", "BEGIN", "-f", "-"), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
             stderr=complaints, env=environment(url),
         ) as sink,
     ):  # fmt: skip
-        _pump(source.stdout, sink.stdin)
-        if source.wait(MOST_SECONDS):
-            sink.kill()  # before its input ends, at which it would commit
+        try:
+            _pump(source.stdout, sink.stdin)
+            source.wait(MOST_SECONDS)
+        finally:
+            source.kill()
+        if source.returncode:
+            sink.kill()
         elif sink.stdin:
-            sink.stdin.close()
+            with suppress(BrokenPipeError):  # it ended early, and said why
+                sink.stdin.write(b"COMMIT;\n")
+                sink.stdin.close()
         if sink.wait(MOST_SECONDS) or source.returncode:
             complaints.seek(0)
             why = _first(complaints.read().decode(errors="replace"))

@@ -107,7 +107,7 @@ def _of_holds(holds: Sequence[Mapping[str, Any]], speech: Language) -> Iterator[
             yield ServiceState.WARNING, f"on hold since {since}: {speech.word('live_why', reason)}"
 
 
-def performance_data(m: Measurement, margin: float, now: Instant, stale_after: int | None) -> str:
+def performance_data(m: Measurement, margin: float, now: Instant, stale_after: int) -> str:
     """The figures of the check, ``label=value;warning;critical;minimum;maximum``; none that is not known."""
     limit = "" if m.unclassified_limit is None else f"{100 * m.unclassified_limit:g}"
     shares = (
@@ -116,4 +116,4 @@ def performance_data(m: Measurement, margin: float, now: Instant, stale_after: i
         ("unclassified", m.unclassified_share, f"{limit};;0;100"),
     )
     known = [f"{label}={100 * value:.4f}%;{rest}" for label, value, rest in shares if value is not None]
-    return " ".join([*known, f"age={max(0, now - m.as_of)}s;;{stale_after or ''};0;"])
+    return " ".join([*known, f"age={max(0, now - m.as_of)}s;;{stale_after};0;"])

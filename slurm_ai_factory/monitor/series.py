@@ -67,7 +67,9 @@ def _answer(
     except HTTPError as error:
         raise MeterError(f"Prometheus at {url} refused the query: {_why(error)}") from error
     except (OSError, ValueError, HTTPException) as error:
-        raise MeterError(f"Prometheus at {url} does not answer: {error}; check --prometheus") from error
+        reason = getattr(error, "reason", error)  # of urllib; an OSError in another has its number in front
+        why = getattr(reason, "strerror", None) or reason
+        raise MeterError(f"Prometheus at {url} does not answer: {why}; check --prometheus") from error
     if len(body) > MOST_BYTES:
         raise MeterError(f"Prometheus at {url} answered more than {MOST_BYTES >> 20} MiB; ask for less")
     try:

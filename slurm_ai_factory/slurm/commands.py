@@ -122,6 +122,8 @@ class Commands:
 
         Killed when it is late, or when the caller leaves.
         """
+        if self.conf and not os.access(self.conf, os.R_OK):
+            raise SlurmError(f"{self.conf} is not there, or this user may not read it; set slurm.conf")
         missed: list[bool] = []
         try:
             process = subprocess.Popen(

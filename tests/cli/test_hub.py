@@ -430,6 +430,7 @@ def test_what_no_site_sent_is_refused(programme: tuple[Saf, Path], tmp_path: Pat
         str(box / "folder.json"): "cannot be read: Is a directory",
     }
     good, _ = given(box, key)
+    (box / f".4711.{good.name}").write_bytes(good.read_bytes()[:100])  # as while it is being written
     done = saf.run("hub", "intake", str(box), "--json", code=1)
     answer = json.loads(done.stdout)
     assert {row["file"]: row["reason"] for row in answer["refused"]} == wanted
@@ -477,7 +478,8 @@ def test_what_cannot_be_registered(books: Saf, tmp_path: Path, arguments: tuple[
 def test_a_key_that_is_none_is_refused(books: Saf, tmp_path: Path) -> None:
     private, _ = keys(tmp_path)
     add = ("hub", "add", "south/beta", "--weights", "cpu", "--since", SINCE, "--reason", "r", "--key")
-    assert "is not a public key in PEM" in books.run(*add, str(private), code=1).stderr
+    refused = "is not a public key in PEM format; make one of the private key: openssl pkey -pubout"
+    assert refused in books.run(*add, str(private), code=1).stderr
     assert "lacks hub.site or ledger.signing_key" in books.run("hub", "state", "-o", "x", code=1).stderr
     assert "takes in days of no site" in books.run("hub", "share", code=1).stderr
 

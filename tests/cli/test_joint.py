@@ -287,6 +287,8 @@ def test_saf_status_shows_it_after_the_clusters(joint: Saf) -> None:
 
 def test_its_state_is_in_the_exit_code_and_in_the_line_for_nagios(joint: Saf) -> None:
     text = joint.file.read_text()
+    stale = joint.run("status", "--check", code=2).stdout
+    assert stale.count("no complete read since") == 3, "of each cluster, and of both together"
     calm = text.replace("[promise]", "[promise]\ntarget_share = 0.01", 1)
     joint.file.write_text(calm.replace("[daemon]", '[daemon]\nready_after = "30d"', 1))
     joint.run("status")

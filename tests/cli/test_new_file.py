@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,9 @@ from slurm_ai_factory.cli.new_file import (
     write_text,
 )
 from slurm_ai_factory.errors import ConfigError, SafError
+from tests.cluster.processes import wait_until
 from tests.saf import Saf
+from tests.scratch import program
 
 FULL = """
 import resource, signal, sys
@@ -124,3 +127,27 @@ def test_each_command_says_what_stands_in_the_way(books: Saf, arguments: tuple[s
     assert said in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert sorted(books.directory.iterdir()) == before
+
+
+PG_DUMP = """
+[ "$1" != --version ] || { echo "pg_dump (PostgreSQL) 99.0"; exit; }
+for option; do case $option in --file=*) echo half >"${option#--file=}";; esac; done
+exec sleep 600
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_command_that_is_told_to_end_leaves_no_half_of_a_file(
+    books: Saf, tmp_path_factory: pytest.TempPathFactory, number: signal.Signals
+) -> None:
+    """As systemd tells a timer's, and a terminal that is closed."""
+    programs = tmp_path_factory.mktemp("programs")
+    program(programs / "pg_dump", PG_DUMP)
+    before = set(books.directory.iterdir())
+    argv = books.argv("ledger", "backup", "ledger.dump", "--programs", str(programs))
+    process = subprocess.Popen(argv, env=books.env, cwd=books.directory, start_new_session=True)
+    with process:
+        wait_until(lambda: set(books.directory.iterdir()) > before, "the half of a dump", 120)
+        process.send_signal(number)
+        assert process.wait(timeout=120) == (130 if number == signal.SIGINT else -number)
+    assert set(books.directory.iterdir()) == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.records import ChangeStatus, Decision
 from slurm_ai_factory.ledger import open_ledger
 from tests.cli.conftest import CPUS, DAYS, RULES, today
+from tests.cluster.processes import wait_until
 from tests.conftest import by_hand
 from tests.saf import Saf
 from tests.scratch import program
@@ -68,6 +70,10 @@ TERM = ("--since", "2027-01-01", "--share", "0.2", "--source", "s", "--reason", 
         ),
         (("backfill", "-S", "2026-11-10", "-E", "2026-11-01"), 2, "is not after its start"),
         (("backfill", "-S", "2026-11-10", "-E", "2026-11-10"), 2, "is not after its start"),
+        (("ledger", "backup", ""), 1, ". is a directory; name a file"),
+        (("report", "-o", ".", "--note", "/dev/zero"), 2, "/dev/zero is too long; write at most 600"),
+        (("meter", "import", "/dev/zero"), 2, "/dev/zero has more than 256 MiB; import it in parts"),
+        (("person", "show", "nobody", "--reason", "x"), 0, "the ledger has the name nobody nowhere"),
     ],
 )
 def test_what_cannot_be_answered_is_said_in_one_sentence(
@@ -246,6 +252,19 @@ def test_a_reader_that_leaves_is_no_failure(books: Saf) -> None:
     saf.stdout.close()
     _, said = saf.communicate(timeout=60)
     assert (saf.returncode, said) == (0, b"")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_that_waits_for_the_ledger(books: Saf, number: signal.Signals) -> None:
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    url, argv = str(books.sections["ledger"]["url"]), books.argv("ledger", "verify")
+    with by_hand(url) as other, by_hand(url) as watching:
+        other.execute("BEGIN; LOCK TABLE runs")
+        with subprocess.Popen(argv, env=books.env, cwd=books.directory, stderr=subprocess.PIPE) as saf:
+            wait_until(lambda: watching.execute(waiting).fetchone() is not None, "it to wait", 120)
+            saf.send_signal(number)
+            _, said = saf.communicate(timeout=120)
+    assert (saf.returncode, said.strip()) == (-number, b"")
 
 
 def test_commands_that_ask_make_no_cluster_known(books: Saf, ledger_url: str) -> None:

@@ -247,7 +247,8 @@ def test_a_response_is_kept_with_the_report_as_it_was_written(changing: Year, tm
     then, note = facility.moment(facility.AS_OF["2027Q4"]), tmp_path / "note.txt"
     note.write_text(HOSTILE, encoding="utf-8")
     asked = ["report", "--window", "2027Q3", "--as-of", then, "-o"]
-    saf(changing, *asked, str(tmp_path / "first"), "--note", str(note), "--publish")
+    done = saf(changing, *asked, str(tmp_path / "first"), "--note", str(note), "--publish")
+    assert f"\npublished the report of 2027Q3 as of {then}\n" in done.stderr
     saf(changing, *asked, str(tmp_path / "again"))
     first, again = (
         {file.name: file.read_bytes() for file in (tmp_path / name).iterdir()} for name in ("first", "again")

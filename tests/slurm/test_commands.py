@@ -295,6 +295,9 @@ def test_the_slurm_conf_that_is_set_wins_over_the_operators(
     commands = sacct("env")
     assert _environment(commands)["SLURM_CONF"] == "/etc/other.conf"
     chosen = Commands(directory=tmp_path, conf=tmp_path / "slurm.conf")
+    with pytest.raises(SlurmError, match=r"slurm\.conf is not there, or this user .*; set slurm\.conf$"):
+        chosen.output("sacct")
+    (tmp_path / "slurm.conf").touch()
     assert _environment(chosen)["SLURM_CONF"] == str(tmp_path / "slurm.conf")
 
 

@@ -71,7 +71,7 @@ def restore_command(file: Path, url: str | None, programs: Path | None) -> None:
 
 def head_file(file: Path) -> Path:
     """Where the head of a dump is noted."""
-    return file.with_name(f"{file.name}.head")
+    return Path(f"{file}.head")
 
 
 def _noted(config: Config, dumped: BackedUp) -> dict[str, object]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,6 +16,7 @@ import pytest
 
 from slurm_ai_factory.ledger import embedded
 from tests.cli.conftest import RULES
+from tests.cluster.processes import wait_until
 from tests.conftest import as_role
 from tests.ledger.servers import BINARIES
 from tests.saf import Saf
@@ -94,3 +98,39 @@ def test_an_older_pg_dump_is_refused(books: Saf) -> None:
     said = books.run("ledger", "backup", "saf.dump", "--programs", str(BINARIES), code=1).stderr
     assert f"PostgreSQL is version 18, and {BINARIES}/pg_dump is version 15; name the directory" in said
     assert [one.name for one in books.directory.iterdir()] == ["saf.toml"]
+
+
+CUT = """[ "$1" != --list ] || exec {0}/pg_restore "$@"
+{0}/pg_restore "$@" | sed '/; Type: CONSTRAINT;/,$s/.*/--/'
+head -c 100000 /dev/zero | tr '\\0' '\\n'
+exec sleep 600"""
+"""The tables of a dump and what is in them, and then nothing more."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_restore_that_is_killed_leaves_the_database_empty(
+    books: Saf, empty: str, number: signal.Signals
+) -> None:
+    """psql then sees no more than the end of its input."""
+    books.run("ledger", "backup", "saf.dump")
+    real, programs = embedded.programs_installed(), books.directory / "programs"
+    programs.mkdir()
+    (programs / "psql").symlink_to(f"{real}/psql")
+    program(programs / "pg_restore", CUT.format(real))
+    relations = _relations(empty)
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    psql = f"{sessions} AND application_name = 'psql'"
+    argv = books.argv("ledger", "restore", "saf.dump", "--url", empty, "--programs", str(programs))
+    process = subprocess.Popen(argv, env=books.env, cwd=books.directory, start_new_session=True)
+    with process, psycopg.connect(empty, autocommit=True) as connection:
+        wait_until(lambda: bool(_one(connection, f"{psql} AND query ~ 'setval|COPY'")), "the tables", 120)
+        process.send_signal(number)
+        assert process.wait(timeout=120) == -number
+        wait_until(lambda: not _one(connection, psql), "psql to end", 120)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # what unpacks
+    assert _relations(empty) == relations
+
+
+def _one(connection: psycopg.Connection, query: str) -> int:
+    return int((connection.execute(query.encode()).fetchone() or (0,))[0])

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from slurm_ai_factory.core import windows
 from slurm_ai_factory.core.measure.judgement import verdict
@@ -24,6 +25,16 @@ BROKEN = (Verdict.MISSED_STARVED, Verdict.EXCEEDED)
 """The verdicts that may be the policy's fault."""
 
 
+class BrokenWindow(NamedTuple):
+    """A window in which a floor was missed while its demand waited, or a cap exceeded while others did."""
+
+    window: Window
+    share: float
+    asked: float
+    """The part of its hours in which a floor's demand, running and waiting, was at least the floor, or that
+    of the others at least what a cap leaves them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromiseOutcome:
     """A promise under a policy."""
@@ -33,8 +44,7 @@ class PromiseOutcome:
     worst_window_share: float | None  #: the least of a floor, the most of a cap; None: no window was judged
     windows: int  #: how many were judged
     verdicts: dict[Verdict, int]  #: of those
-    broken: tuple[tuple[Window, float], ...]
-    """The windows with a share that was missed while demand waited, or exceeded while others did."""
+    broken: tuple[BrokenWindow, ...]
     writes_per_day: float | None  #: of its row; None where it has none
 
 
@@ -66,7 +76,7 @@ def _outcome(trial: Trial, replayed: Replayed, promise: Promise) -> PromiseOutco
         windows=len(judged),
         verdicts=dict(Counter(verdicts)),
         broken=tuple(
-            (m.window, m.delivered_share or 0.0)
+            BrokenWindow(m.window, m.delivered_share or 0.0, _asked(m))
             for m, judgement in zip(judged, verdicts, strict=True)
             if judgement in BROKEN
         ),
@@ -91,3 +101,15 @@ def _judged(books: Books, window: Window) -> Measurement:
     """A window with what ``measure_window`` has beside the sums: what was starved."""
     measured = books.over(window)
     return replace(measured, starved_charge=starved(measured.hours, measured.target_share))
+
+
+def _asked(measured: Measurement) -> float:
+    """As in ``BrokenWindow``."""
+    least, cap = measured.target_share, measured.bound is Bound.CAP
+    asked = [
+        hour.total - hour.regional + hour.others_waiting >= (1 - least) * hour.total
+        if cap
+        else hour.regional + hour.regional_waiting >= least * hour.total
+        for hour in measured.hours
+    ]
+    return sum(asked) / len(asked)

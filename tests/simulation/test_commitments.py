@@ -118,3 +118,14 @@ def test_two_floors_and_a_cap_that_crosses_them_hold_and_the_same_shares_unsteer
     assert static["eu"].delivered_share is not None
     assert static["eu"].delivered_share > 0.535, "what it has below the row of the cap comes on top"
     assert static["industry"].writes_per_day == 0
+
+
+def test_a_broken_window_says_how_long_enough_was_asked_for() -> None:
+    """A job at a time, which waits until long jobs of the others end and is less than the floor."""
+    ours = [job("e", 5 * HOUR * number, 2 * HOUR, cpus=3) for number in range(24)]
+    others = [job("n", 0, 10 * HOUR + 600 * number) for number in range(8 * 12)]
+    _, found = by_name(trial(workload(ours + others), ALL_FOUR, 8, "rolling:2d", HOUR), "static")
+    broken = found["eu"].broken
+    assert len(broken) == found["eu"].windows == 3
+    assert all(part.share < 0.2 for part in broken)
+    assert all(0.4 < part.asked < 0.6 for part in broken), "two jobs at a time are more than the floor"

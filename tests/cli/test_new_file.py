@@ -144,10 +144,14 @@ def test_a_command_that_is_told_to_end_leaves_no_half_of_a_file(
     programs = tmp_path_factory.mktemp("programs")
     program(programs / "pg_dump", PG_DUMP)
     before = set(books.directory.iterdir())
-    argv = books.argv("ledger", "backup", "ledger.dump", "--programs", str(programs))
+    saf = books.argv("ledger", "backup", "ledger.dump", "--programs", str(programs))
+    argv = ("env", "--default-signal", *saf)  # nohup has it ignored
     process = subprocess.Popen(argv, env=books.env, cwd=books.directory, start_new_session=True)
     with process:
-        wait_until(lambda: set(books.directory.iterdir()) > before, "the half of a dump", 120)
-        process.send_signal(number)
-        assert process.wait(timeout=120) == (130 if number == signal.SIGINT else -number)
+        try:
+            wait_until(lambda: set(books.directory.iterdir()) > before, "the half of a dump", 120)
+            process.send_signal(number)
+            assert process.wait(timeout=120) == (130 if number == signal.SIGINT else -number)
+        finally:
+            process.kill()
     assert set(books.directory.iterdir()) == before

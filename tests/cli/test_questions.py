@@ -257,13 +257,17 @@ def test_a_reader_that_leaves_is_no_failure(books: Saf) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_command_that_waits_for_the_ledger(books: Saf, number: signal.Signals) -> None:
     waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    url, argv = str(books.sections["ledger"]["url"]), books.argv("ledger", "verify")
+    url = str(books.sections["ledger"]["url"])
+    argv = ("env", "--default-signal", *books.argv("ledger", "verify"))  # nohup has it ignored
     with by_hand(url) as other, by_hand(url) as watching:
         other.execute("BEGIN; LOCK TABLE runs")
         with subprocess.Popen(argv, env=books.env, cwd=books.directory, stderr=subprocess.PIPE) as saf:
-            wait_until(lambda: watching.execute(waiting).fetchone() is not None, "it to wait", 120)
-            saf.send_signal(number)
-            _, said = saf.communicate(timeout=120)
+            try:
+                wait_until(lambda: watching.execute(waiting).fetchone() is not None, "it to wait", 120)
+                saf.send_signal(number)
+                _, said = saf.communicate(timeout=120)
+            finally:
+                saf.kill()
     assert (saf.returncode, said.strip()) == (-number, b"")
 
 

@@ -115,9 +115,7 @@ class Facts:
     lease: int | None = None  #: control.lease
     proposals: int | None = None  #: waiting for a second person; None where the ledger cannot be read
     late_limits: Sequence[str] | None = None  #: of the grid, lately or to come; None if it cannot be read
-    margins: Sequence[SteeredMargin] | None = (
-        None  #: of the steered promises; None if the ledger cannot be read
-    )
+    margins: Sequence[SteeredMargin] | None = None  #: of what is steered; None if the ledger cannot be read
     daemons: Sequence[RunningDaemon] | None = None  #: that run now; None if the ledger cannot be read
     standbys: Standbys | None = None  #: of the ledger; None where the ledger cannot be read
     acknowledgements: Mapping[str, records.Acknowledgement] = field(

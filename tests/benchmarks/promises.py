@@ -12,7 +12,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from math import ceil, fsum
+from math import ceil
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -21,7 +21,7 @@ import numpy as np
 
 from slurm_ai_factory.cli.simulate import sweep
 from slurm_ai_factory.core import windows
-from slurm_ai_factory.core.control.several import MOST
+from slurm_ai_factory.core.control.several import MOST, fitted
 from slurm_ai_factory.core.measure.share import Promise
 from slurm_ai_factory.core.records import HOUR, Bound
 from slurm_ai_factory.simulation import scenarios
@@ -105,10 +105,10 @@ def _rows(case: Case, trial: Trial, lived: Replayed) -> list[dict[str, Any]]:
 
 
 def cut(rules: Sequence[Rule]) -> list[Rule]:
-    """The rules, with floors that add up to more than MOST cut in proportion."""
-    whole = fsum(rule.share for rule in rules if rule.bound is Bound.FLOOR)
-    part = min(1.0, MOST / whole)
-    return [rule._replace(share=rule.share * part) if rule.bound is Bound.FLOOR else rule for rule in rules]
+    """The rules, with floors that do not fit cut as the law cuts them."""
+    floors = {place: rule.share for place, rule in enumerate(rules) if rule.bound is Bound.FLOOR}
+    given = fitted(floors, floors)
+    return [rule._replace(share=given.get(place, rule.share)) for place, rule in enumerate(rules)]
 
 
 def margin_of(trial: Trial) -> float:
